@@ -1,0 +1,12 @@
+// Compiles the TypeScript sources into dist/. Runs on `npm ci` (prepare) and before the tests.
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { rmSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..')
+const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
+rmSync(join(root, 'dist'), { recursive: true, force: true })
+const done = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
+process.exit(done.status ?? 1)
