@@ -51,4 +51,9 @@ export interface ColumnBatch {
   readonly firstRow: number
   readonly rows: number
   readonly columns: Readonly<Record<string, Column>>
+  /**
+   * Rows of this batch (0 is its first) that hold a string which is not UTF-8, with the reason. Such a string's
+   * bytes have been replaced by question marks, so that the columns stay valid; the row is not to be used.
+   */
+  readonly badRows?: ReadonlyMap<number, string>
 }

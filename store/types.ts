@@ -66,7 +66,7 @@ export interface BlobWriter {
   write(chunk: Uint8Array): Promise<void>
   /** Bytes written so far. */
   readonly bytes: number
-  /** Makes the blob durable and visible. Fails with CORRUPT_BLOB-like `HUB_ANSWER`/`STORE` only for what it can know: see `expect`. */
+  /** Makes the blob durable, then visible. After a failure nothing is left behind, and the writer is of no more use. */
   commit(): Promise<BlobRef>
   /** Throws away what was written. Safe to call after commit (does nothing) and twice. */
   abort(): Promise<void>
@@ -89,9 +89,15 @@ export interface Store {
   readBlob(digest: Digest): AsyncIterable<Uint8Array>
   /** A whole blob, checked. For blobs known to be small or bounded (a partition). */
   readBlobBytes(digest: Digest): Promise<Uint8Array>
-  /** Path of a local file with the blob's bytes, for random access. Size checked, digest not. Read only. */
-  localFile(digest: Digest): Promise<string>
-  /** Takes a finished local file into the store under `digest` (which the caller has computed or must match: it is hashed here). The file is moved when it can be. */
+  /**
+   * Path of a local file with the blob's bytes, for random access. Read only. The size is checked against `bytes`
+   * (an empty file for a blob that is not empty always fails), the digest is not.
+   */
+  localFile(digest: Digest, bytes?: number): Promise<string>
+  /**
+   * Takes a finished local file into the store; it is hashed here. A file in `scratch` is moved, any other one is
+   * copied: a user's own file stays where it is. Not what `expect` says: HUB_ANSWER, and the file stays.
+   */
   importFile(path: string, expect?: { digest?: Digest; bytes?: number }): Promise<BlobRef>
 
   /** The record under a key, or undefined: also when a blob it names is missing or of another size, or the record is damaged. */
@@ -102,6 +108,6 @@ export interface Store {
 
   /** For partial work that should survive a crash (a download in parts): a folder private to `name`, kept between processes. */
   scratch(name: string): Promise<string>
-  /** Removes a damaged blob from sight so that whoever made it makes it again. */
+  /** Removes a damaged blob from sight so that whoever made it makes it again. One that is whole stays. */
   discardBlob(digest: Digest): Promise<void>
 }

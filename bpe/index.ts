@@ -1,0 +1,80 @@
+import { encodeText } from './encode-text.ts'
+import { createFallback } from './fallback.ts'
+import { Learner } from './learner.ts'
+import type { EncoderTables } from './tables.ts'
+import type { Vocabulary } from './vocabulary.ts'
+
+export { buildTables, type EncoderTables, type FastTables } from './tables.ts'
+export { createDecoder, type Decoder, type Vocabulary } from './vocabulary.ts'
+
+/** Encodes text by byte-level BPE, with the ids that tiktoken's `encode_ordinary` gives. One per thread. */
+export interface Encoder {
+  /** Which engine: 'fast' (own scanner) or 'tiktoken' (fallback through the tiktoken package). */
+  readonly engine: 'fast' | 'tiktoken'
+  /**
+   * Encodes the UTF-8 bytes [start, end) of `bytes` as ordinary text (special tokens are never recognised) into
+   * `out` from `at`. `out` must have room for end - start more ids (a token is at least one byte). With `limit`,
+   * stops soon after that many ids; those written are a prefix of the full result. The bytes must be well-formed UTF-8.
+   * @returns where in `out` the ids end
+   */
+  encode(
+    bytes: Uint8Array,
+    start: number,
+    end: number,
+    out: Int32Array | Uint32Array,
+    at: number,
+    limit?: number,
+  ): number
+  /** Encodes a string; lone surrogates become U+FFFD, as in tiktoken. */
+  encodeString(text: string): Uint32Array
+}
+
+export function createEncoder(tables: EncoderTables): Encoder {
+  return tables.fast === undefined ? fallbackEncoder(tables.vocabulary) : fastEncoder(tables)
+}
+
+function fastEncoder({ fast, vocabulary }: EncoderTables): Encoder {
+  const learner = new Learner(fast!, vocabulary.ids)
+  const utf8 = new TextEncoder()
+  let ids = new Int32Array(0)
+  // The scanner sees one kind of array only: two would make each of its accesses ask which.
+  let lastOut: Int32Array | Uint32Array = ids
+  let lastView: Int32Array = ids
+  return {
+    engine: 'fast',
+    encode(bytes, start, end, out, at, limit) {
+      const length = end - start
+      learner.reserve(length)
+      const text = learner.bytes
+      text.set(bytes.subarray(start, end))
+      text.fill(0xff, length, length + 16)
+      if (out !== lastOut) {
+        lastOut = out
+        lastView = out instanceof Int32Array ? out : new Int32Array(out.buffer, out.byteOffset, out.length)
+      }
+      return encodeText(learner, length, lastView, at, limit === undefined ? at + length : at + limit)
+    },
+    encodeString(string) {
+      learner.reserve(3 * string.length)
+      const { written } = utf8.encodeInto(string, learner.bytes)
+      learner.bytes.fill(0xff, written, written + 16)
+      if (ids.length < written) ids = new Int32Array(2 * written)
+      return Uint32Array.from(ids.subarray(0, encodeText(learner, written, ids, 0, written)))
+    },
+  }
+}
+
+function fallbackEncoder(vocabulary: Vocabulary): Encoder {
+  const encodeString = createFallback(vocabulary)
+  return {
+    engine: 'tiktoken',
+    encode(bytes, start, end, out, at, limit) {
+      const text = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString('utf8')
+      const ids = encodeString(text)
+      const count = Math.min(ids.length, limit ?? ids.length)
+      out.set(count === ids.length ? ids : ids.subarray(0, count), at)
+      return at + count
+    },
+    encodeString,
+  }
+}

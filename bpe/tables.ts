@@ -1,0 +1,77 @@
+import { ShardmillError } from '../errors/index.ts'
+import { byteClasses, pointClasses } from './classes.ts'
+import { buildMergeTables, type MergeTables, powerOfTwo } from './merge-tables.ts'
+import { recognisePattern, type Split } from './patterns.ts'
+import { fillTables, MAX_ID } from './piece-table.ts'
+import { shared, sortVocabulary, type Vocabulary } from './vocabulary.ts'
+
+/** What the own scanner needs. */
+export interface FastTables {
+  readonly split: Split
+  /** Class of each byte and of each code point (classes.ts). */
+  readonly byteClass: Uint8Array
+  readonly pointClass: Uint8Array
+  readonly merge: MergeTables
+  /** The tables of piece-table.ts filled with the vocabulary: each encoder copies them and learns into its copy. */
+  readonly short: Int32Array
+  readonly long: Int32Array
+  readonly longBytes: Uint8Array
+  /** How much of them the vocabulary takes. */
+  readonly shorts: number
+  readonly longs: number
+  readonly used: number
+}
+
+/**
+ * Everything an encoder needs, in SharedArrayBuffers and plain values: built once, sent to worker threads for free
+ * (structured clone shares it). Without `fast`, encoders work through the tiktoken package.
+ */
+export interface EncoderTables {
+  readonly vocabulary: Vocabulary
+  readonly fast: FastTables | undefined
+}
+
+/**
+ * Builds the tables of a vocabulary. A split pattern of no known family, or ids that are not in merge order,
+ * give tables without `fast`.
+ * @throws BAD_TOKENIZER when the vocabulary is damaged or lacks a single byte (no text with that byte could be encoded)
+ */
+export function buildTables(vocabulary: Vocabulary): EncoderTables {
+  const sorted = sortVocabulary(vocabulary)
+  requireAllBytes(sorted)
+  return { vocabulary: sorted, fast: buildFast(sorted) }
+}
+
+function buildFast(vocabulary: Vocabulary): FastTables | undefined {
+  const { pattern, ids } = vocabulary
+  const split = recognisePattern(pattern)
+  if (split === undefined || ids[ids.length - 1]! > MAX_ID) return undefined
+  const merge = buildMergeTables(vocabulary)
+  if (merge === undefined) return undefined
+  const pointClass = pointClasses()
+  const slots = Math.max(1 << 18, powerOfTwo(4 * ids.length))
+  const short = shared(Int32Array, 4 * slots)
+  const long = shared(Int32Array, Math.max(1 << 18, slots))
+  const longBytes = shared(Uint8Array, vocabulary.bytes.length + 64)
+  const counts = fillTables(vocabulary, short, shortShift(short), long, longBytes)
+  const byteClass = byteClasses(pointClass)
+  return { split, byteClass, pointClass, merge, short, long, longBytes, ...counts }
+}
+
+/** How far to shift a 32-bit hash for a slot number of the short table. */
+export function shortShift(short: Int32Array): number {
+  return 32 - Math.log2(short.length / 4)
+}
+
+function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {
+  const seen = new Uint8Array(256)
+  for (let rank = 0; rank < ids.length; rank++) {
+    if (offsets[rank + 1]! - offsets[rank]! === 1) seen[bytes[offsets[rank]!]!] = 1
+  }
+  const missing = seen.indexOf(0)
+  if (missing < 0) return
+  const name = `0x${missing.toString(16).padStart(2, '0')}`
+  throw new ShardmillError('BAD_TOKENIZER', `the vocabulary has no token for the single byte ${name}`, {
+    hint: 'Byte-level BPE needs all 256 single bytes among its tokens.',
+  })
+}

@@ -1,0 +1,23 @@
+import { once } from 'node:events'
+import { startHubServer } from '../../hub/server/index.ts'
+import type { CommandContext } from '../run.ts'
+import { wholeNumber } from '../settings.ts'
+
+export interface HubFlags {
+  readonly port: string
+  readonly host: string
+}
+
+export async function hubCommand(context: CommandContext, dir: string, { port, host }: HubFlags): Promise<void> {
+  const token = process.env['HF_TOKEN']
+  const server = await startHubServer(dir, {
+    port: wholeNumber(port, '--port'),
+    host,
+    ...(token === undefined || token === '' ? {} : { token }),
+    ...(context.verbose ? { log: (line: string) => process.stderr.write(`${line}\n`) } : {}),
+  })
+  process.stdout.write(`${server.url}\n`)
+  if (!context.quiet) process.stderr.write(`serving ${dir}; use it with HF_ENDPOINT=${server.url}; Ctrl-C stops it\n`)
+  if (!context.signal.aborted) await once(context.signal, 'abort')
+  await server.close()
+}

@@ -1,0 +1,2 @@
+export interface PlanFlags { readonly out?: string }
+export async function planCommand(..._: unknown[]): Promise<void> {}

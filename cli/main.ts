@@ -1,0 +1,187 @@
+#!/usr/bin/env node
+/** The command line. Commands are loaded when they are called, so that `--help` is instant. */
+import { Command, CommanderError, Option } from 'commander'
+import { toolVersion } from '../errors/version.ts'
+import { completionScript } from './completion.ts'
+import type { BuildFlags } from './commands/build.ts'
+import type { DemoFlags } from './commands/demo.ts'
+import type { HubFlags } from './commands/hub.ts'
+import type { InspectFlags } from './commands/inspect.ts'
+import type { PlanFlags } from './commands/plan.ts'
+import type { StoreFlags } from './commands/store.ts'
+import type { TraceFlags } from './commands/trace.ts'
+import { type GlobalOptions, run } from './run.ts'
+
+const storeOption = () => new Option('--store <dir>', 'where finished stages are kept (default: $SHARDMILL_STORE, else a per-user cache folder)')
+const jsonOption = () => new Option('--json', 'machine-readable result on stdout')
+const threadsOption = () => new Option('--threads <n>', 'worker threads (default: one a core)')
+const setOption = () =>
+  new Option('--set <path=value>', 'change a field of the recipe, e.g. splits.val[1].stop=100; may be repeated').argParser((value: string, before: string[] = []) => [...before, value])
+
+export function createProgram(): Command {
+  const program = new Command('shardmill')
+    .description('Turns chat datasets into training shards, reproducibly.')
+    .version(toolVersion, '-V, --version')
+    .option('-q, --quiet', 'only errors')
+    .option('-v, --verbose', 'also every stage as it starts and ends, and stack traces')
+    .helpCommand('help [command]')
+    .showSuggestionAfterError()
+    .showHelpAfterError('(`--help` says more)')
+    .exitOverride()
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
+    .addHelpText('after', `
+Examples:
+  $ shardmill build recipes/nanochat-sft.yaml --out out/
+  $ shardmill verify out/
+  $ shardmill inspect out/sft_train_000001.bin --conversations 2
+
+Exit codes: 0 done, 1 failed, 2 usage or recipe, 3 verification failed, 4 not reproducible (--locked),
+5 the hub cannot be reached, 130 interrupted.
+Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO_COLOR.`)
+
+  program
+    .command('build')
+    .description('build a recipe into an output folder; whatever is already done is not done again')
+    .argument('<recipe>', 'a YAML file')
+    .requiredOption('--out <dir>', 'output folder; it appears whole or not at all')
+    .addOption(storeOption())
+    .addOption(setOption())
+    .addOption(threadsOption())
+    .option('--locked [file]', 'build exactly what the lock says (default: the recipe’s .lock.json), or fail')
+    .option('--write-lock [file]', 'write what the recipe resolved to, to commit and to build with --locked')
+    .option('--recheck', 'read an existing output again even if nothing has touched it')
+    .addOption(jsonOption())
+    .addHelpText('after', `
+Example:
+  $ shardmill build recipes/nanochat-sft.yaml --out out/ --set maxSeqLen=1024
+
+A build that was stopped, however hard, goes on where it was: run the same command again.
+--json prints one object: schema, output, stages {run, cached}, splits {val, train}, files [{path, sha256, bytes}].`)
+    .action(run(async (context, recipe: string, options: BuildFlags) => (await import('./commands/build.ts')).buildCommand(context, recipe, options)))
+
+  program
+    .command('plan')
+    .description('say what a build would do, and why, without doing it')
+    .argument('<recipe>', 'a YAML file')
+    .addOption(storeOption())
+    .addOption(setOption())
+    .option('--out <dir>', 'also say whether this output folder is up to date')
+    .addOption(jsonOption())
+    .addHelpText('after', `
+Example:
+  $ shardmill plan recipes/nanochat-sft.yaml --set shuffle.seed=43`)
+    .action(run(async (context, recipe: string, options: PlanFlags) => (await import('./commands/plan.ts')).planCommand(context, recipe, options)))
+
+  program
+    .command('verify')
+    .description('check an output folder from nothing but its own files')
+    .argument('<dir>', 'a folder that `build` has written')
+    .addOption(jsonOption())
+    .addHelpText('after', `
+Example:
+  $ shardmill verify out/`)
+    .action(run(async (context, dir: string, options: { json?: boolean }) => (await import('./commands/verify.ts')).verifyCommand(context, dir, options)))
+
+  program
+    .command('inspect')
+    .description('decode conversations of a shard, showing what is trained on')
+    .argument('<shard>', 'a token shard; its mask shard is found beside it')
+    .option('--at <token>', 'begin with the conversation that holds this token', '0')
+    .option('--conversations <k>', 'how many', '3')
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .addHelpText('after', `
+Example:
+  $ shardmill inspect out/sft_val_000000.bin --at 5000 --conversations 1
+
+On a terminal what is trained on is green; elsewhere it stands between « and ».`)
+    .action(run(async (context, shard: string, options: InspectFlags) => (await import('./commands/inspect.ts')).inspectCommand(context, shard, options)))
+
+  program
+    .command('trace')
+    .description('follow a shard back through every stage to its source files')
+    .argument('<shard>', 'a file of an output folder')
+    .option('--full', 'every partition, not only the first few of each source')
+    .addOption(jsonOption())
+    .addHelpText('after', `
+Example:
+  $ shardmill trace out/sft_train_000001.bin`)
+    .action(run(async (context, shard: string, options: TraceFlags) => (await import('./commands/trace.ts')).traceCommand(context, shard, options)))
+
+  const store = program.command('store').description('look into, check and clean the store')
+  store
+    .command('ls')
+    .description('what is in the store')
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill store ls')
+    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeLs(context, options)))
+  store
+    .command('check')
+    .description('re-read every blob and record; what is damaged is moved away and made again by the next build')
+    .addOption(storeOption())
+    .option('--no-repair', 'only report')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill store check')
+    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeCheck(context, options)))
+  store
+    .command('gc')
+    .description('remove what no build needs')
+    .addOption(storeOption())
+    .option('--dry-run', 'only say what would go')
+    .option('--forget <build...>', 'also forget these builds (ids or names as `store ls` shows them)')
+    .option('-y, --yes', 'do not ask')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill store gc --dry-run')
+    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeGc(context, options)))
+
+  program
+    .command('hub')
+    .description('serve a folder of datasets with the Hugging Face hub’s API')
+    .argument('<dir>', 'a folder laid out datasets/<org>/<name>/<files>')
+    .option('--port <n>', 'port (0: any free one)', '0')
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .addHelpText('after', `
+Example:
+  $ shardmill hub demo/hub --port 8080
+  $ HF_ENDPOINT=http://127.0.0.1:8080 shardmill build recipes/demo.yaml --out out/
+
+The first line of stdout is the address. With HF_TOKEN set in its environment, requests need that token.`)
+    .action(run(async (context, dir: string, options: HubFlags) => (await import('./commands/hub.ts')).hubCommand(context, dir, options)))
+
+  program
+    .command('demo')
+    .description('build the demo recipe from the data that comes with shardmill')
+    .option('--out <dir>', 'output folder', 'out/demo')
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill demo')
+    .action(run(async (context, options: DemoFlags) => (await import('./commands/demo.ts')).demoCommand(context, options)))
+
+  program
+    .command('schema')
+    .description('print the recipe’s JSON Schema, for editors')
+    .addHelpText('after', '\nExample:\n  $ shardmill schema > recipe.schema.json')
+    .action(run(async () => (await import('./commands/schema.ts')).schemaCommand()))
+
+  program
+    .command('completion')
+    .description('print a completion script for the shell')
+    .argument('<shell>', 'bash, zsh or fish')
+    .addHelpText('after', '\nExample:\n  $ source <(shardmill completion bash)')
+    .action((shell: string) => {
+      process.stdout.write(completionScript(shell, program))
+    })
+
+  return program
+}
+
+export type { GlobalOptions }
+
+try {
+  await createProgram().parseAsync()
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error
+  // Help and version are no failure; whatever else commander refuses is usage.
+  process.exitCode = error.exitCode === 0 ? 0 : 2
+}

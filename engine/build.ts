@@ -1,0 +1,167 @@
+/**
+ * The in-process build, from a recipe's text to a published folder. Everything it needs from the world comes in
+ * through BuildOptions; everything it says goes out through the observer.
+ */
+import { dirname } from 'node:path'
+import { isShardmillError } from '../errors/index.ts'
+import { createHub, type Hub } from '../hub/client/hub.ts'
+import { hubSettings } from '../hub/client/settings.ts'
+import { makeOutput, type Output } from '../output/manifest.ts'
+import { inspectOutputFolder } from '../output/folder.ts'
+import { publish } from '../output/publish.ts'
+import { buildDataset, type BuildResult } from '../pipeline/build.ts'
+import { canonicalJson } from '../pipeline/keys.ts'
+import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import { parseRecipe } from '../recipe/parse.ts'
+import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
+import { openStore } from '../stages/open-store.ts'
+import type { StagePool } from '../stages/pool.ts'
+import { sha256 } from '../store/digest.ts'
+import type { FileStore } from '../store/file-store.ts'
+import type { Digest, Json } from '../store/types.ts'
+import { assertSameLock } from '../recipe/lock-file.ts'
+import type { BuildObserver } from './events.ts'
+import { InProcessRunner, interrupted } from './in-process.ts'
+
+export interface RecipeText {
+  readonly text: string
+  /** As the user named it; relative paths in the recipe start from its folder. */
+  readonly file: string
+  /** `path=value` from the command line. */
+  readonly settings: readonly string[]
+}
+
+export interface BuildOptions {
+  readonly recipe: RecipeText
+  readonly out: string
+  readonly store: string
+  readonly threads: number
+  readonly env: Readonly<Record<string, string | undefined>>
+  readonly signal: AbortSignal
+  readonly observer: BuildObserver
+  /** The lock to keep to: resolving may not lead anywhere else. */
+  readonly locked?: Lock
+  readonly recheck?: boolean
+  readonly onResolved?: (lock: Lock) => void | Promise<void>
+  readonly onPublish?: (bytes: number, total: number) => void
+}
+
+export interface BuildOutcome {
+  readonly lock: Lock
+  readonly result: BuildResult
+  readonly output: Output
+  readonly published: 'written' | 'unchanged'
+  readonly run: number
+  readonly cached: number
+}
+
+/** A damaged blob is thrown away and made again; a store that keeps damaging them is given up. */
+const mostRepairs = 20
+
+export async function build(options: BuildOptions): Promise<BuildOutcome> {
+  const recipe = parseRecipe(options.recipe.text, options.recipe.file, options.recipe.settings)
+  await inspectOutputFolder(options.out)
+  const store = await openStore(options.store, { onWarning: (text) => options.observer.notice(text) })
+  const lease = await store.leaseForBuild({ signal: options.signal, onWait: (text) => options.observer.notice(text) })
+  const hub = onceHub(options)
+  let pool: StagePool | undefined
+  const makePool = async () => {
+    const { createStagePool } = await import('../stages/pool.ts')
+    pool ??= createStagePool(options.store, options.threads)
+    return pool
+  }
+  const ran = new Set<Digest>()
+  try {
+    for (let repairs = 0; ; repairs++) {
+      try {
+        const lock = await resolveRecipe(recipe, {
+          store,
+          hub,
+          folder: dirname(options.recipe.file),
+          signal: options.signal,
+          ...(options.locked === undefined ? {} : { pinned: pinsOf(options.locked) }),
+        })
+        if (options.locked !== undefined) assertSameLock(options.locked, lock)
+        await options.onResolved?.(lock)
+        const runner = new InProcessRunner({ store, pool: makePool, threads: options.threads, hub, signal: options.signal, observer: options.observer })
+        try {
+          return await buildOnce(lock, runner, store, ran, options)
+        } finally {
+          for (const key of runner.ran) ran.add(key)
+        }
+      } catch (error) {
+        if (options.signal.aborted) throw interrupted()
+        if (repairs >= mostRepairs || !(await discardDamaged(error, store, options.observer))) throw error
+      }
+    }
+  } finally {
+    await pool?.close()
+    await lease.release()
+    await store.close()
+  }
+}
+
+async function buildOnce(lock: Lock, runner: InProcessRunner, store: FileStore, ranBefore: ReadonlySet<Digest>, options: BuildOptions): Promise<BuildOutcome> {
+  const result = await buildDataset(lock, runner)
+  const rejected = await gatherRejected(result, store)
+  const output = makeOutput(lock, result, runner.records.values(), runner.lists, rejected, sha256)
+  const lockBlob = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
+  await store.putBuild({
+    schema: 1,
+    id: lockDigest(lock),
+    name: lock.name,
+    finishedAt: new Date().toISOString(),
+    lock: lockBlob,
+    records: [...runner.records.keys()].sort(),
+    blobs: [...new Set([...runner.lists.keys(), ...importedFiles(lock)])].sort(),
+  })
+  const published = await publish(options.out, output, {
+    store,
+    signal: options.signal,
+    ...(options.recheck === undefined ? {} : { recheck: options.recheck }),
+    ...(options.onPublish === undefined ? {} : { onProgress: options.onPublish }),
+  })
+  const ran = new Set([...ranBefore, ...runner.ran]).size
+  return { lock, result, output, published, run: ran, cached: runner.records.size - runner.ran.size }
+}
+
+function onceHub({ env, signal, observer }: BuildOptions): () => Hub {
+  let hub: Hub | undefined
+  return () => {
+    hub ??= createHub(hubSettings(env), { signal, onRetry: ({ message }) => observer.notice(message) })
+    return hub
+  }
+}
+
+/** True when the error was a damaged or missing blob that the next try will make again. */
+async function discardDamaged(error: unknown, store: FileStore, observer: BuildObserver): Promise<boolean> {
+  if (!isShardmillError(error, 'CORRUPT_BLOB') && !isShardmillError(error, 'MISSING_BLOB')) return false
+  const digest = error.details?.['digest']
+  if (typeof digest !== 'string') return false
+  observer.notice(`${error.message}; it is made again`)
+  await store.discardBlob(digest as Digest)
+  return true
+}
+
+/** Files that no stage made: they would be lost to garbage collection without being named. */
+function importedFiles(lock: Lock): Digest[] {
+  const files = [lock.tokenizer.file, ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [...source.files, ...Object.values(source.aux)])]
+  return files.flatMap(({ hub, sha256: digest }) => (hub === undefined && digest !== undefined ? [digest] : []))
+}
+
+/** The rows that were set aside, of all sources, each with its split and source. */
+async function gatherRejected({ splits }: BuildResult, store: FileStore): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
+  const lines: string[] = []
+  for (const split of ['val', 'train'] as const) {
+    for (const { label, file, blob } of splits[split].rejects) {
+      const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
+      for (const line of text.split('\n')) {
+        if (line !== '') lines.push(JSON.stringify({ split, source: label, file, ...(JSON.parse(line) as object) }))
+      }
+    }
+  }
+  if (lines.length === 0) return undefined
+  const bytes = Buffer.from(`${lines.join('\n')}\n`)
+  return { bytes, digest: sha256(bytes) }
+}
+

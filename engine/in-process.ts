@@ -1,0 +1,151 @@
+/**
+ * The in-process runner: a stage is looked up in the store, else run here (io) or in a worker thread (cpu), and its
+ * record is written last. A crash therefore costs only the stages in flight.
+ */
+import { hostname, userInfo } from 'node:os'
+import { ShardmillError } from '../errors/index.ts'
+import type { Hub } from '../hub/client/hub.ts'
+import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
+import { type BuildEvent, type Lane, type Runner, type StageCall, type StageResult, stages } from '../pipeline/stage.ts'
+import type { StageOutput } from '../stages/define-stage.ts'
+import { createDownload } from '../stages/download.ts'
+import { Meter } from '../stages/meter.ts'
+import type { StagePool } from '../stages/pool.ts'
+import type { Circumstances, Digest, Json, StageRecord, Store } from '../store/types.ts'
+import { toolVersion } from '../errors/version.ts'
+import type { BuildObserver } from './events.ts'
+import { Semaphore } from './semaphore.ts'
+
+/** Downloads at a time: enough to fill a line, few enough to stay polite. */
+const parallelIo = 4
+
+export interface InProcessOptions {
+  readonly store: Store
+  readonly pool: () => StagePool | Promise<StagePool>
+  readonly threads: number
+  readonly hub: () => Hub
+  readonly signal: AbortSignal
+  readonly observer: BuildObserver
+}
+
+export class InProcessRunner implements Runner {
+  /** Every record this build used, by key: found or made. */
+  readonly records = new Map<Digest, StageRecord>()
+  /** Values stored with `list`, by digest. */
+  readonly lists = new Map<Digest, Json>()
+  readonly ran = new Set<Digest>()
+  private readonly options: InProcessOptions
+  private readonly inFlight = new Map<Digest, Promise<StageResult>>()
+  private readonly lanes: Readonly<Record<Lane, Semaphore>>
+  private readonly stop = new AbortController()
+  private readonly signal: AbortSignal
+
+  constructor(options: InProcessOptions) {
+    this.options = options
+    // One more call than threads, so that a thread's next task waits in the queue and not in ours.
+    this.lanes = { io: new Semaphore(parallelIo), cpu: new Semaphore(options.threads + 1) }
+    this.signal = AbortSignal.any([options.signal, this.stop.signal])
+  }
+
+  stage(call: StageCall): Promise<StageResult> {
+    const key = stageKey({ stage: call.stage, version: stages[call.stage].version, params: call.params, inputs: call.inputs })
+    let result = this.inFlight.get(key)
+    if (result === undefined) {
+      result = this.lookUpOrRun(call, key)
+      this.inFlight.set(key, result)
+    }
+    return result
+  }
+
+  async list(value: Json): Promise<Digest> {
+    const text = canonicalJson(value)
+    const digest = digestOfText(text)
+    this.lists.set(digest, value)
+    if ((await this.options.store.statBlob(digest)) === undefined) await this.options.store.putBlob(Buffer.from(text))
+    return digest
+  }
+
+  note(event: BuildEvent): void {
+    if (event.kind === 'expect') this.options.observer.expected(event.split, event.stage, event.count)
+    if (event.kind === 'split-started') this.options.observer.splitStarted(event.split)
+    if (event.kind === 'split-verified') this.options.observer.splitVerified(event.split)
+  }
+
+  private async lookUpOrRun(call: StageCall, key: Digest): Promise<StageResult> {
+    const { store, observer } = this.options
+    const found = await store.getRecord(key)
+    if (found !== undefined) {
+      this.records.set(key, found)
+      observer.cached(call, found)
+      return found
+    }
+    return this.lanes[stages[call.stage].lane].run(async () => {
+      this.signal.throwIfAborted()
+      const meter = new Meter()
+      const startedAt = new Date()
+      observer.started(call, key, meter)
+      try {
+        const output = await this.execute(call, meter)
+        const record: StageRecord = {
+          schema: 1,
+          key,
+          stage: call.stage,
+          version: stages[call.stage].version,
+          params: call.params,
+          inputs: call.inputs,
+          outputs: output.outputs,
+          stats: output.stats,
+          circumstances: circumstances(startedAt),
+        }
+        await store.putRecord(record)
+        this.records.set(key, record)
+        this.ran.add(key)
+        observer.finished(call, record)
+        return record
+      } catch (error) {
+        observer.failed(call, key, error)
+        // The build is lost: what else is running need not finish.
+        this.stop.abort(error)
+        throw this.options.signal.aborted ? interrupted() : error
+      }
+    })
+  }
+
+  private async execute(call: StageCall, meter: Meter): Promise<StageOutput> {
+    if (stages[call.stage].lane === 'cpu') return (await this.options.pool()).run(call, meter, this.signal)
+    const stage = createDownload(this.options.hub)
+    return stage.run(call, {
+      store: this.options.store,
+      signal: this.signal,
+      progress: meter,
+      notice: (text) => this.options.observer.notice(text),
+      encoderTables: () => Promise.reject(new TypeError('only CPU stages encode')),
+    })
+  }
+}
+
+export function interrupted(): ShardmillError {
+  return new ShardmillError('INTERRUPTED', 'interrupted', { retryable: true })
+}
+
+function circumstances(startedAt: Date): Circumstances {
+  return {
+    startedAt: startedAt.toISOString(),
+    finishedAt: new Date().toISOString(),
+    host: hostname(),
+    pid: process.pid,
+    user: userName(),
+    engine: 'in-process',
+    tool: toolVersion,
+    node: process.version,
+  }
+}
+
+/** A container may run under a user id that has no name. */
+function userName(): string {
+  try {
+    return userInfo().username
+  } catch {
+    return String(process.getuid?.() ?? 'unknown')
+  }
+}

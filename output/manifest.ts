@@ -1,0 +1,201 @@
+/**
+ * manifest.json: what an output folder holds and what made it, enough to verify and to trace it without the store.
+ * Deterministic: who ran a stage, and when, is in provenance.jsonl beside it.
+ */
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { z } from 'zod'
+import { ShardmillError } from '../errors/index.ts'
+import { toolVersion } from '../errors/version.ts'
+import type { BuildResult, SplitResult } from '../pipeline/build.ts'
+import { type Lock, lockDigest, type LockedSource } from '../pipeline/lock.ts'
+import { shardNames } from '../stages/outputs/llmc-bin.ts'
+import type { BlobRef, Circumstances, Digest, Json, StageRecord } from '../store/types.ts'
+import { pythonJson } from './python-json.ts'
+
+export const manifestName = 'manifest.json'
+export const provenanceName = 'provenance.jsonl'
+export const configName = 'config.json'
+export const rejectedName = 'rejected.jsonl'
+
+export interface ManifestFile {
+  readonly path: string
+  readonly bytes: number
+  readonly sha256: Digest
+  readonly role: 'tokens' | 'mask' | 'config' | 'rejected'
+  readonly split?: string
+  readonly tokens?: number
+  /** Key of the stage that made it. */
+  readonly stage?: Digest
+}
+
+export type ManifestStage = Omit<StageRecord, 'schema' | 'circumstances'>
+
+export interface Manifest {
+  readonly schema: 1
+  readonly tool: { readonly name: 'shardmill'; readonly version: string }
+  readonly name: string
+  readonly kind: string
+  readonly dtype: 'uint16' | 'uint32'
+  readonly vocabularySize: number
+  readonly bosId: number
+  readonly splits: Readonly<Record<string, unknown>>
+  /** Distinct conversations that stand in val and in train. */
+  readonly overlap: number
+  readonly files: readonly ManifestFile[]
+  readonly lockDigest: Digest
+  readonly lock: Lock
+  /** Every stage record the build used, by key, without circumstances. */
+  readonly stages: readonly ManifestStage[]
+  /** Lists that stages take as inputs, by digest. */
+  readonly lists: Readonly<Record<string, Json>>
+}
+
+/** A file of the output: from the store, or given as bytes. */
+export type OutputFile = ManifestFile & ({ readonly blob: Digest } | { readonly content: Uint8Array })
+
+export interface Output {
+  readonly files: readonly OutputFile[]
+  readonly manifest: string
+  readonly provenance: readonly { readonly key: Digest; readonly circumstances: Circumstances }[]
+}
+
+/** Everything that goes into the output folder, from a build's result and the records it used. */
+export function makeOutput(
+  lock: Lock,
+  result: BuildResult,
+  records: Iterable<StageRecord>,
+  lists: ReadonlyMap<Digest, Json>,
+  rejected: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined,
+  digestOf: (bytes: Uint8Array) => Digest,
+): Output {
+  const files: OutputFile[] = []
+  let number = 0
+  for (const split of ['val', 'train'] as const) {
+    for (const shard of result.splits[split].shards) {
+      const names = shardNames(split, number++)
+      const common = { split, tokens: shard.tokens, stage: shard.shardKey }
+      files.push({ path: names.tokens, ...facts(shard.tokenFile), role: 'tokens', ...common })
+      files.push({ path: names.mask, ...facts(shard.maskFile), role: 'mask', ...common })
+    }
+  }
+  const config = Buffer.from(pythonJson(configOf(lock, result)))
+  files.push({ path: configName, bytes: config.length, sha256: digestOf(config), role: 'config', content: config })
+  if (rejected !== undefined) {
+    files.push({ path: rejectedName, bytes: rejected.bytes.length, sha256: rejected.digest, role: 'rejected', content: rejected.bytes })
+  }
+  const sorted = [...records].sort((a, b) => (a.key < b.key ? -1 : 1))
+  const manifest: Manifest = {
+    schema: 1,
+    tool: { name: 'shardmill', version: toolVersion },
+    name: lock.name,
+    kind: lock.kind,
+    dtype: result.dtype,
+    vocabularySize: result.vocabularySize,
+    bosId: result.bosId,
+    splits: { val: splitFacts(result.splits.val), train: splitFacts(result.splits.train) },
+    overlap: result.overlap,
+    files: files.map(({ path, bytes, sha256, role, split, tokens, stage }) => ({
+      path,
+      bytes,
+      sha256,
+      role,
+      ...(split === undefined ? {} : { split }),
+      ...(tokens === undefined ? {} : { tokens }),
+      ...(stage === undefined ? {} : { stage }),
+    })),
+    lockDigest: lockDigest(lock),
+    lock,
+    stages: sorted.map(({ key, stage, version, params, inputs, outputs, stats }) => ({ key, stage, version, params, inputs, outputs, stats })),
+    lists: Object.fromEntries([...lists].sort(([a], [b]) => (a < b ? -1 : 1))),
+  }
+  return {
+    files,
+    manifest: `${JSON.stringify(manifest, null, 1)}\n`,
+    provenance: sorted.map(({ key, circumstances }) => ({ key, circumstances })),
+  }
+}
+
+function facts({ digest, bytes }: BlobRef) {
+  return { bytes, sha256: digest, blob: digest }
+}
+
+function splitFacts({ conversations, tokens, trainedTokens, truncated, shards, sources, rejects }: SplitResult) {
+  return { conversations, tokens, trainedTokens, truncated, shards: shards.length, sources, rejects: rejects.map(({ label, file, rows }) => ({ label, file, rows })) }
+}
+
+/** config.json of the reference: its fields, in its order. */
+function configOf(lock: Lock, { splits, vocabularySize, bosId }: BuildResult) {
+  const figures = (name: 'val' | 'train') => ({
+    [`${name}_conversations`]: splits[name].conversations,
+    [`${name}_tokens`]: splits[name].tokens,
+    [`${name}_shards`]: splits[name].shards.length,
+    [`${name}_truncated`]: splits[name].truncated,
+  })
+  return {
+    max_seq_len: lock.maxSeqLen,
+    shard_size: lock.shardTokens,
+    bos_id: bosId,
+    vocab_size: vocabularySize,
+    ...figures('val'),
+    ...figures('train'),
+    train_source_counts: sourceCounts(lock.splits.train, splits.train),
+    val_source_counts: sourceCounts(lock.splits.val, splits.val),
+  }
+}
+
+/** Conversations by label, repeats counted; sources with one label are added up. */
+function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Record<string, number> {
+  const counts: Record<string, number> = {}
+  sources.forEach(({ label }, i) => {
+    counts[label] = (counts[label] ?? 0) + (split.sources[i]?.conversations ?? 0)
+  })
+  return counts
+}
+
+const digestSchema = z.string().regex(/^[0-9a-f]{64}$/)
+const manifestSchema = z.looseObject({
+  schema: z.literal(1),
+  tool: z.looseObject({ name: z.literal('shardmill') }),
+  dtype: z.enum(['uint16', 'uint32']),
+  vocabularySize: z.int(),
+  bosId: z.int(),
+  files: z.array(
+    z.looseObject({
+      path: z.string().regex(/^[^/\\\0]+$/),
+      bytes: z.int().nonnegative(),
+      sha256: digestSchema,
+      role: z.enum(['tokens', 'mask', 'config', 'rejected']),
+    }),
+  ),
+  stages: z.array(z.looseObject({ key: digestSchema })),
+  lists: z.record(z.string(), z.unknown()),
+})
+
+/** Reads a folder's manifest. VERIFY errors name the file; `undefined` when there is none. */
+export async function readManifest(dir: string): Promise<Manifest | undefined> {
+  let text: string
+  try {
+    text = await readFile(join(dir, manifestName), 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
+    throw new ShardmillError('OUTPUT', `cannot be read (${code})`, { at: { file: join(dir, manifestName) }, cause: error })
+  }
+  return parseManifest(text, join(dir, manifestName))
+}
+
+export function parseManifest(text: string, file: string): Manifest {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch {
+    throw new ShardmillError('VERIFY', 'is not JSON', { at: { file }, hint: 'Build again to write it anew.' })
+  }
+  const parsed = manifestSchema.safeParse(value)
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues
+    throw new ShardmillError('VERIFY', `is no manifest of this version of shardmill: ${issue?.path.join('.')}: ${issue?.message}`, { at: { file } })
+  }
+  return value as Manifest
+}

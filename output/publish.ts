@@ -1,0 +1,199 @@
+/**
+ * Puts a build's files into the output folder: whole or not at all. Everything is written to a folder beside it,
+ * made durable, and then takes its name.
+ */
+import { randomBytes } from 'node:crypto'
+import { constants } from 'node:fs'
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { basename, dirname, join, resolve } from 'node:path'
+import { ShardmillError } from '../errors/index.ts'
+import type { Store } from '../store/types.ts'
+import { inspectOutputFolder } from './folder.ts'
+import { fileDigest } from './file-digest.ts'
+import { manifestName, type Output, type OutputFile, provenanceName } from './manifest.ts'
+
+export interface PublishOptions {
+  readonly store: Store
+  readonly signal: AbortSignal
+  readonly onProgress?: (bytes: number, total: number) => void
+  /** Reads the files of an existing output again, even if nothing has touched them. */
+  readonly recheck?: boolean
+}
+
+/** Files written at a time. */
+const parallel = 4
+
+/** Returns `unchanged` when the folder already held exactly this. */
+export async function publish(dir: string, output: Output, options: PublishOptions): Promise<'written' | 'unchanged'> {
+  const target = resolve(dir)
+  try {
+    await removeLeftovers(target)
+    const found = await inspectOutputFolder(target)
+    if (found.state === 'ours' && (await isCurrent(target, output, options))) return 'unchanged'
+    await replace(target, output, options)
+    return 'written'
+  } catch (error) {
+    throw outputError(error, dir)
+  }
+}
+
+async function replace(target: string, output: Output, options: PublishOptions): Promise<void> {
+  const { store, signal } = options
+  const fresh = siblingName(target, 'new')
+  await mkdir(fresh, { recursive: true })
+  try {
+    const total = output.files.reduce((sum, { bytes }) => sum + bytes, 0)
+    let written = 0
+    const report = (bytes: number) => {
+      written += bytes
+      options.onProgress?.(written, total)
+    }
+    const queue = [...output.files]
+    const lane = async () => {
+      for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+        signal.throwIfAborted()
+        await writeFile(join(fresh, file.path), contentOf(file, store), report, signal)
+      }
+    }
+    const lanes = await Promise.allSettled(Array.from({ length: parallel }, lane))
+    for (const done of lanes) if (done.status === 'rejected') throw done.reason
+    await writeFile(join(fresh, manifestName), chunks(Buffer.from(output.manifest)), () => {}, signal)
+    const provenance = [{ published: await fingerprints(fresh, output.files) }, ...output.provenance]
+    await writeFile(join(fresh, provenanceName), chunks(Buffer.from(provenance.map((line) => `${JSON.stringify(line)}\n`).join(''))), () => {}, signal)
+    await syncFolder(fresh)
+    await swap(fresh, target)
+  } catch (error) {
+    await rm(fresh, { recursive: true, force: true })
+    throw error
+  }
+}
+
+/** The new folder takes the target's name; an old output steps aside first, and is put back if that fails. */
+async function swap(fresh: string, target: string): Promise<void> {
+  const found = await inspectOutputFolder(target)
+  if (found.state !== 'ours') {
+    await rename(fresh, target) // over nothing, or an empty folder
+  } else {
+    const old = siblingName(target, 'old')
+    await rename(target, old)
+    try {
+      await rename(fresh, target)
+    } catch (error) {
+      await rename(old, target)
+      throw error
+    }
+    await rm(old, { recursive: true, force: true })
+  }
+  await syncFolder(dirname(target))
+}
+
+/** Whether the folder holds this very output: manifest equal, and every file untouched since it was written (or equal on reading). */
+async function isCurrent(target: string, output: Output, { recheck, signal }: PublishOptions): Promise<boolean> {
+  let written: Readonly<Record<string, string>>
+  try {
+    if ((await readFile(join(target, manifestName), 'utf8')) !== output.manifest) return false
+    const [first = ''] = (await readFile(join(target, provenanceName), 'utf8')).split('\n', 1)
+    written = (JSON.parse(first) as { published: Record<string, string> }).published
+  } catch {
+    return false
+  }
+  const now = await fingerprints(target, output.files).catch(() => ({}) as Record<string, string>)
+  for (const file of output.files) {
+    signal.throwIfAborted()
+    if (recheck !== true && now[file.path] !== undefined && now[file.path] === written[file.path]) continue
+    const digest = await fileDigest(join(target, file.path)).catch(() => undefined)
+    if (digest?.sha256 !== file.sha256) return false
+  }
+  return true
+}
+
+/** Size, inode and times of each file: whatever writes to a file changes its ctime. */
+async function fingerprints(dir: string, files: readonly OutputFile[]): Promise<Record<string, string>> {
+  const facts: Record<string, string> = {}
+  for (const { path } of files) {
+    const { size, ino, mtimeNs, ctimeNs } = await stat(join(dir, path), { bigint: true })
+    facts[path] = [size, ino, mtimeNs, ctimeNs].join(' ')
+  }
+  return facts
+}
+
+async function writeFile(path: string, content: AsyncIterable<Uint8Array>, report: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644)
+  try {
+    for await (const chunk of content) {
+      signal.throwIfAborted()
+      await writeAll(file, chunk)
+      report(chunk.length)
+    }
+    await file.sync()
+  } finally {
+    await file.close()
+  }
+}
+
+async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
+  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten
+}
+
+function contentOf(file: OutputFile, store: Store): AsyncIterable<Uint8Array> {
+  return 'blob' in file ? store.readBlob(file.blob) : chunks(file.content)
+}
+
+async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  yield bytes
+}
+
+async function syncFolder(dir: string): Promise<void> {
+  const folder = await open(dir, 'r')
+  try {
+    await folder.sync()
+  } catch (error) {
+    // Not every file system can sync a folder.
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+  } finally {
+    await folder.close()
+  }
+}
+
+const leftover = /^\.(?<base>.+)\.shardmill-(?:new|old)-(?<host>[0-9a-f]+)-(?<pid>\d+)-[0-9a-f]{16}$/
+
+function siblingName(target: string, kind: 'new' | 'old'): string {
+  return join(dirname(target), `.${basename(target)}.shardmill-${kind}-${hostTag()}-${process.pid}-${randomBytes(8).toString('hex')}`)
+}
+
+/** Folders that a killed publish of the same target left beside it, on this host. */
+async function removeLeftovers(target: string): Promise<void> {
+  const names = await readdir(dirname(target)).catch(() => [])
+  for (const name of names) {
+    const { base, host, pid } = leftover.exec(name)?.groups ?? {}
+    if (base !== basename(target) || host !== hostTag() || pid === undefined || isAlive(Number(pid))) continue
+    await rm(join(dirname(target), name), { recursive: true, force: true })
+  }
+}
+
+function hostTag(): string {
+  return Buffer.from(hostname()).toString('hex').slice(0, 24) || '0'
+}
+
+function isAlive(pid: number): boolean {
+  if (pid === process.pid) return true
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function outputError(error: unknown, dir: string): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (error instanceof ShardmillError || typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return error
+  if (code === 'ENOSPC' || code === 'EDQUOT') {
+    return new ShardmillError('OUTPUT', `${dir}: the disk is full`, { hint: 'Free some space, or name a folder on another disk with --out. Nothing was published; the finished work is kept.', retryable: true, cause: error })
+  }
+  if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
+    return new ShardmillError('OUTPUT', `${dir} cannot be written (${code})`, { hint: 'Name a folder you may write to with --out.', cause: error })
+  }
+  return new ShardmillError('OUTPUT', `${dir} cannot be written: ${(error as Error).message}`, { cause: error })
+}

@@ -1,0 +1,93 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
+import { ShardmillError } from '../errors/index.ts'
+
+/** Random access to a file's bytes; synchronous, since stages run in worker threads. */
+export interface ByteSource {
+  /** How errors name the file: as the user knows it, not the path it happens to have here. */
+  readonly name: string
+  readonly size: number
+  /** Exactly `length` bytes from `offset`; BAD_FILE when the file does not have them. The caller may keep them. */
+  read(offset: number, length: number): Uint8Array
+}
+
+/** Opens a file for reading. Errors: NOT_FOUND when there is none, BAD_FILE when it cannot be read. */
+export function openByteSource(path: string, name: string): ByteSource & { close(): void } {
+  const fd = attempt(name, () => openSync(path, 'r'))
+  let open = true
+  let size: number
+  try {
+    size = attempt(name, () => {
+      const stat = fstatSync(fd)
+      if (!stat.isFile()) throw Object.assign(new Error('it is not a file'), { code: 'EISDIR' })
+      return stat.size
+    })
+  } catch (error) {
+    closeSync(fd)
+    throw error
+  }
+  return {
+    name,
+    size,
+    read(offset, length) {
+      if (!(offset >= 0 && length >= 0 && offset + length <= size))
+        throw endsEarly(name, offset, length, size)
+      const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+      let done = 0
+      while (done < length) {
+        const got = attempt(name, () => readSync(fd, bytes, done, length - done, offset + done))
+        if (got === 0) throw endsEarly(name, offset, length, offset + done)
+        done += got
+      }
+      return bytes
+    },
+    close() {
+      if (open) closeSync(fd)
+      open = false
+    },
+  }
+}
+
+/** Bytes in memory as a source. */
+export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
+  return {
+    name,
+    size: bytes.length,
+    read(offset, length) {
+      if (!(offset >= 0 && length >= 0 && offset + length <= bytes.length)) {
+        throw endsEarly(name, offset, length, bytes.length)
+      }
+      return bytes.slice(offset, offset + length)
+    },
+  }
+}
+
+function attempt<T>(name: string, act: () => T): T {
+  for (;;) {
+    try {
+      return act()
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code
+      if (code === 'EINTR') continue
+      if (code === 'ENOENT') {
+        throw new ShardmillError('NOT_FOUND', 'the file does not exist.', {
+          at: { file: name },
+          cause: error,
+        })
+      }
+      throw new ShardmillError('BAD_FILE', `the file cannot be read (${code ?? 'unknown error'}).`, {
+        at: { file: name },
+        hint: 'Check the disk and the file’s permissions.',
+        retryable: code === 'EIO' || code === 'EMFILE' || code === 'ENFILE' || code === 'EAGAIN',
+        cause: error,
+      })
+    }
+  }
+}
+
+function endsEarly(name: string, offset: number, length: number, size: number): ShardmillError {
+  return new ShardmillError(
+    'BAD_FILE',
+    `the file ends at byte ${size}, but ${length} bytes were expected at ${offset}.`,
+    { at: { file: name }, hint: 'The file is incomplete. Download it again.' },
+  )
+}

@@ -1,0 +1,64 @@
+/**
+ * The lock: a recipe with every moving reference pinned. Plain JSON; what a build is made from, and what a user
+ * commits to reproduce it. Two builds with equal locks have equal outputs.
+ */
+import type { Digest, Json } from '../store/types.ts'
+import { canonicalJson, digestOfText } from './keys.ts'
+
+/** A file whose content is pinned: by its sha256, or (small files of the hub) by git's blob hash and its size. */
+export interface LockedFile {
+  /** Path in the repository, or as the recipe writes it; POSIX separators. For people and errors. */
+  readonly path: string
+  readonly bytes: number
+  readonly sha256?: Digest
+  readonly gitOid?: string
+  /** Where to get it; absent for files that were imported into the store when the recipe was resolved. */
+  readonly hub?: { readonly repo: string; readonly revision: string; readonly commit: string }
+}
+
+export type Origin =
+  | { readonly kind: 'hub'; readonly repo: string; readonly revision: string; readonly commit: string; readonly subset: string; readonly split: string }
+  | { readonly kind: 'local'; readonly path: string }
+  | { readonly kind: 'generated'; readonly items: number }
+  | { readonly kind: 'absent'; readonly path: string }
+
+export interface LockedSource {
+  readonly task: string
+  /** The name under which config.json and the report count it. */
+  readonly label: string
+  readonly origin: Origin
+  /** How the files are read: parquet tables, JSON lines, or not at all (generated). */
+  readonly reader: 'parquet' | 'jsonl' | 'none'
+  readonly files: readonly LockedFile[]
+  /** Files that shape every row (word list, phrasebook), by their role. */
+  readonly aux: Readonly<Record<string, LockedFile>>
+  /** What goes to the format stage beside the rows: source name, version, options. */
+  readonly format: Json
+  /** Seed of the source's own NumPy permutation, or null for the file's order. */
+  readonly seed: number | null
+  readonly start: number
+  readonly stop: number | null
+  readonly step: number
+  readonly repeat: number
+}
+
+export interface Lock {
+  readonly schema: 1
+  readonly kind: 'sft'
+  readonly name: string
+  readonly tokenizer: { readonly kind: string; readonly name: string; readonly file: LockedFile }
+  readonly template: { readonly name: string; readonly version: number; readonly specials: readonly string[] }
+  readonly maxSeqLen: number
+  readonly shardTokens: number
+  readonly dtype: 'auto' | 'uint16' | 'uint32'
+  readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
+  readonly onBadRow: { readonly policy: 'fail' | 'quarantine'; readonly limit: number }
+  readonly splits: { readonly val: readonly LockedSource[]; readonly train: readonly LockedSource[] }
+}
+
+export type SplitName = 'val' | 'train'
+
+/** The build's id: equal locks, equal id. */
+export function lockDigest(lock: Lock): Digest {
+  return digestOfText(canonicalJson(lock as unknown as Json))
+}

@@ -1,0 +1,63 @@
+/** Local files into the store, by content. The user's file is only read. */
+import { createHash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
+import { stat } from 'node:fs/promises'
+import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { ShardmillError } from '../errors/index.ts'
+import type { LockedFile } from '../pipeline/lock.ts'
+import type { Digest, Store } from '../store/types.ts'
+
+export async function importBytes(store: Store, bytes: Uint8Array, name: string): Promise<LockedFile> {
+  const digest = createHash('sha256').update(bytes).digest('hex') as Digest
+  if ((await store.statBlob(digest)) !== bytes.length) await store.putBlob(bytes)
+  return { path: name, bytes: bytes.length, sha256: digest }
+}
+
+export async function importLocal(store: Store, folder: string, path: string, where: string): Promise<LockedFile>
+export async function importLocal(store: Store, folder: string, path: string, where: string, optional: boolean): Promise<LockedFile | undefined>
+export async function importLocal(store: Store, folder: string, path: string, where: string, optional = false): Promise<LockedFile | undefined> {
+  const full = resolve(folder, path)
+  let bytes: number
+  try {
+    const found = await stat(full)
+    if (!found.isFile()) throw new ShardmillError('RECIPE', `${where}: ${path} is not a file`)
+    bytes = found.size
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && optional) return undefined
+    throw unreadable(error, where, path, full)
+  }
+  try {
+    const hash = createHash('sha256')
+    for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
+    const digest = hash.digest('hex') as Digest
+    if ((await store.statBlob(digest)) !== bytes) await copyIn(store, full, digest, where, path)
+    return { path: portable(path), bytes, sha256: digest }
+  } catch (error) {
+    throw unreadable(error, where, path, full)
+  }
+}
+
+async function copyIn(store: Store, full: string, digest: Digest, where: string, path: string): Promise<void> {
+  const writer = await store.createBlob()
+  try {
+    for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) await writer.write(chunk as Buffer)
+    const stored = await writer.commit()
+    if (stored.digest !== digest) throw new ShardmillError('RECIPE', `${where}: ${path} changed while it was read`, { hint: 'Try again once nothing writes to it.', retryable: true })
+  } finally {
+    await writer.abort()
+  }
+}
+
+function unreadable(error: unknown, where: string, path: string, full: string): unknown {
+  const { code } = error as NodeJS.ErrnoException
+  if (code === 'ENOENT') {
+    return new ShardmillError('RECIPE', `${where}: there is no file ${path}`, { hint: `Paths in a recipe start from the recipe's folder; this one means ${full}.` })
+  }
+  if (code === 'EACCES' || code === 'EPERM') return new ShardmillError('RECIPE', `${where}: ${path} may not be read`, { cause: error })
+  return error
+}
+
+/** A path in a lock must read the same on every machine: relative, with forward slashes. */
+function portable(path: string): string {
+  return isAbsolute(path) ? (relative('/', path).split(sep).pop() ?? path) : path.split(sep).join('/')
+}

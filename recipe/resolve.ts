@@ -1,0 +1,198 @@
+/**
+ * Recipe → lock: every moving reference pinned. Branches become commits, files become digests; local files are
+ * copied into the store, so that what a build reads cannot change under it.
+ */
+import { ShardmillError } from '../errors/index.ts'
+import { findSplit, type FoundSplit } from '../hub/client/find-split.ts'
+import type { Hub, HubFile } from '../hub/client/hub.ts'
+import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
+import { mapBounded } from '../pipeline/stage.ts'
+import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-source.ts'
+import { sourceOf } from '../stages/sources/index.ts'
+import { templateOf } from '../stages/templates/index.ts'
+import type { Digest, Json, Store } from '../store/types.ts'
+import { importBytes, importLocal } from './import-file.ts'
+import { fetchUrl, shownUrl } from './fetch-url.ts'
+import type { Recipe, RecipeSource } from './schema.ts'
+
+export interface ResolveContext {
+  readonly store: Store
+  /** Made on first use: a recipe without hub data needs no hub. */
+  readonly hub: () => Hub
+  /** Folder that the recipe's relative paths start from. */
+  readonly folder: string
+  readonly signal: AbortSignal
+  /** Commits to use instead of asking the hub where a revision is: `repo@revision` → commit (from a lock). */
+  readonly pinned?: ReadonlyMap<string, string>
+}
+
+/** Sources asked about at a time. */
+const parallel = 8
+
+export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Promise<Lock> {
+  const asked = memoized(context)
+  const template = templateOf(recipe.template)
+  const lockSplit = (split: 'val' | 'train') =>
+    mapBounded(recipe.splits[split] as unknown as readonly RecipeSource[], parallel, (source, i) =>
+      lockSource(source, `splits.${split}[${i}]`, asked),
+    )
+  const tokenizer = await lockTokenizer(recipe, asked)
+  return {
+    schema: 1,
+    kind: 'sft',
+    name: recipe.name,
+    tokenizer,
+    template: { name: template.name, version: template.version, specials: template.specials },
+    maxSeqLen: recipe.maxSeqLen,
+    shardTokens: recipe.shardTokens,
+    dtype: recipe.dtype,
+    shuffle: recipe.shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : recipe.shuffle,
+    onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
+    splits: { val: await lockSplit('val'), train: await lockSplit('train') },
+  }
+}
+
+/** Every `repo@revision` a lock has pinned, for resolving the same recipe again without moving. */
+export function pinsOf(lock: Lock): Map<string, string> {
+  const pins = new Map<string, string>()
+  for (const source of [...lock.splits.val, ...lock.splits.train]) {
+    if (source.origin.kind === 'hub') pins.set(`${source.origin.repo}@${source.origin.revision}`, source.origin.commit)
+    for (const file of Object.values(source.aux)) if (file.hub !== undefined) pins.set(`${file.hub.repo}@${file.hub.revision}`, file.hub.commit)
+  }
+  const { hub } = lock.tokenizer.file
+  if (hub !== undefined) pins.set(`${hub.repo}@${hub.revision}`, hub.commit)
+  return pins
+}
+
+interface Asked extends ResolveContext {
+  readonly commit: (repo: string, revision: string) => Promise<string>
+}
+
+/** One build asks about a dataset once, however many of its splits it takes. */
+function memoized(context: ResolveContext): Asked {
+  let hub: Hub | undefined
+  const commits = new Map<string, Promise<string>>()
+  const lists = new Map<string, Promise<HubFile[]>>()
+  const readmes = new Map<string, Promise<string | undefined>>()
+  const once = <T>(map: Map<string, Promise<T>>, key: string, ask: () => Promise<T>) => {
+    let answer = map.get(key)
+    if (answer === undefined) {
+      answer = ask()
+      map.set(key, answer)
+    }
+    return answer
+  }
+  const memoHub = (): Hub => {
+    if (hub !== undefined) return hub
+    const real = context.hub()
+    hub = {
+      ...real,
+      resolveRevision: async (repo, revision = 'main') =>
+        context.pinned?.get(`${repo}@${revision}`) ?? once(commits, `${repo}@${revision}`, () => real.resolveRevision(repo, revision)),
+      listFiles: (repo, commit) => once(lists, `${repo}@${commit}`, () => real.listFiles(repo, commit)),
+      readme: (repo, commit) => once(readmes, `${repo}@${commit}`, () => real.readme(repo, commit)),
+    }
+    return hub
+  }
+  return { ...context, hub: memoHub, commit: (repo, revision) => memoHub().resolveRevision(repo, revision) }
+}
+
+async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['tokenizer']> {
+  const { tokenizer } = recipe
+  if (tokenizer.kind === 'tiktoken') {
+    const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
+    const file = await importBytes(context.store, await tiktokenFile(tokenizer.encoding), `tiktoken ${tokenizer.encoding}`)
+    return { kind: 'tiktoken', name: tokenizer.encoding, file }
+  }
+  const { path, repo, file, revision } = tokenizer
+  if (path !== undefined && repo === undefined && file === undefined) {
+    return { kind: 'nanochat', name: path, file: await importLocal(context.store, context.folder, path, 'tokenizer.path') }
+  }
+  if (path === undefined && repo !== undefined && file !== undefined) {
+    return { kind: 'nanochat', name: `${repo}/${file}`, file: await lockHubFile(repo, file, revision, 'tokenizer.file', context) }
+  }
+  throw new ShardmillError('RECIPE', 'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)')
+}
+
+async function lockSource(entry: RecipeSource, where: string, context: Asked): Promise<LockedSource> {
+  const source: Source = sourceOf(entry.task)
+  const identity = meaningful(where, () => source.identity(entry))
+  const common = {
+    task: source.task,
+    label: source.label(entry),
+    format: { task: source.task, version: source.version, identity },
+    start: entry.start,
+    stop: entry.stop,
+    step: entry.step,
+    repeat: entry.repeat,
+  }
+  if (source.kind === 'generated') {
+    const aux: Record<string, LockedFile> = {}
+    for (const [role, file] of Object.entries(source.aux(entry))) aux[role] = await lockAux(file, `${where}.${role}`, context)
+    return { ...common, reader: 'none', files: [], aux, seed: null, origin: { kind: 'generated', items: source.items(entry) } }
+  }
+  if (source.kind === 'lines') {
+    const { path, optional } = source.path(entry)
+    const file = await importLocal(context.store, context.folder, path, `${where}.path`, optional)
+    if (file === undefined) return { ...common, reader: 'jsonl', files: [], aux: {}, seed: null, origin: { kind: 'absent', path } }
+    return { ...common, reader: 'jsonl', files: [file], aux: {}, seed: null, origin: { kind: 'local', path } }
+  }
+  const origin = meaningful(where, () => source.origin(entry)) as TableOrigin
+  const seed = source.seed(entry)
+  if (origin.kind === 'local') {
+    const file = await importLocal(context.store, context.folder, origin.path, `${where}.path`)
+    return { ...common, reader: /\.(jsonl|ndjson|json)$/i.test(origin.path) ? 'jsonl' : 'parquet', files: [file], aux: {}, seed, origin }
+  }
+  const found = await findSplit(context.hub(), origin.repo, { subset: origin.subset, split: origin.split, revision: origin.revision, files: origin.files })
+  return {
+    ...common,
+    reader: found.format,
+    files: found.files.map((file) => lockedHubFile(file, found.revision)),
+    aux: {},
+    seed,
+    origin: hubOriginOf(found),
+  }
+}
+
+function hubOriginOf({ repo, revision, commit, subset, split }: FoundSplit): LockedSource['origin'] {
+  return { kind: 'hub', repo, revision, commit, subset, split }
+}
+
+async function lockAux(file: AuxFile, where: string, context: Asked): Promise<LockedFile> {
+  switch (file.kind) {
+    case 'local':
+      return importLocal(context.store, context.folder, file.path, where)
+    case 'default':
+      return importBytes(context.store, await file.load(), file.name)
+    case 'url':
+      return importBytes(context.store, await fetchUrl(file.url, where, context.signal), shownUrl(file.url))
+    case 'hub':
+      return lockHubFile(file.repo, file.path, file.revision, where, context)
+  }
+}
+
+async function lockHubFile(repo: string, path: string, revision: string, where: string, context: Asked): Promise<LockedFile> {
+  const commit = await context.commit(repo, revision)
+  const file = (await context.hub().listFiles(repo, commit)).find((candidate) => candidate.path === path)
+  if (file === undefined) throw new ShardmillError('NOT_FOUND', `${where}: dataset ${repo} has no file ${JSON.stringify(path)} at revision ${revision}`)
+  return lockedHubFile(file, revision)
+}
+
+function lockedHubFile({ repo, commit, path, bytes, sha256, gitOid }: HubFile, revision: string): LockedFile {
+  return {
+    path,
+    bytes,
+    ...(sha256 === undefined ? (gitOid === undefined ? {} : { gitOid }) : { sha256: sha256 as Digest }),
+    hub: { repo, revision, commit },
+  }
+}
+
+/** Sources refuse combinations of their own fields with a TypeError; for the user it is the recipe that is wrong. */
+function meaningful<T extends Json | TableOrigin>(where: string, make: () => T): T {
+  try {
+    return make()
+  } catch (error) {
+    if (error instanceof TypeError) throw new ShardmillError('RECIPE', `${where}: ${error.message}`)
+    throw error
+  }
+}

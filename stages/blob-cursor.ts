@@ -1,0 +1,49 @@
+import { ShardmillError } from '../errors/index.ts'
+import type { Digest } from '../store/types.ts'
+
+/** Takes exact runs of bytes from a stream of chunks. Each run is a copy of its own that starts 8-byte aligned. */
+export class BlobCursor {
+  private readonly source: AsyncIterator<Uint8Array>
+  private readonly digest: Digest
+  private chunk: Uint8Array = new Uint8Array(0)
+  private at = 0
+
+  constructor(source: AsyncIterable<Uint8Array>, digest: Digest) {
+    this.source = source[Symbol.asyncIterator]()
+    this.digest = digest
+  }
+
+  /** The next `length` bytes. */
+  async take(length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length)
+    let filled = 0
+    while (filled < length) {
+      if (this.at === this.chunk.length) {
+        const next = await this.source.next()
+        if (next.done === true) {
+          throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} ends ${length - filled} bytes early`, { details: { digest: this.digest } })
+        }
+        this.chunk = next.value
+        this.at = 0
+      }
+      const n = Math.min(length - filled, this.chunk.length - this.at)
+      bytes.set(this.chunk.subarray(this.at, this.at + n), filled)
+      this.at += n
+      filled += n
+    }
+    return bytes
+  }
+
+  /** Expects the end: reads on, so that the digest of the whole is checked. */
+  async end(): Promise<void> {
+    let rest = this.chunk.length - this.at
+    for (;;) {
+      const next = await this.source.next()
+      if (next.done === true) break
+      rest += next.value.length
+    }
+    if (rest > 0) {
+      throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} has ${rest} bytes too many`, { details: { digest: this.digest } })
+    }
+  }
+}

@@ -1,0 +1,13 @@
+/** Every stage that does its work in a worker thread, by name. */
+import type { StageName } from '../pipeline/stage.ts'
+import type { Stage } from './define-stage.ts'
+import { format } from './format.ts'
+import { overlap } from './overlap.ts'
+import { scan } from './scan.ts'
+import { shard } from './shard.ts'
+import { shuffle } from './shuffle.ts'
+import { tokenize } from './tokenize.ts'
+import { tokenizer } from './tokenizer.ts'
+import { verify } from './verify.ts'
+
+export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = { scan, tokenizer, format, tokenize, shuffle, shard, verify, overlap }

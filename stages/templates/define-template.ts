@@ -1,0 +1,27 @@
+import type { ConversationFrame } from '../conversations.ts'
+
+/** Where a template writes a conversation's tokens. `trained` is the mask: 1 trained on, 0 not. */
+export interface TokenSink {
+  special(id: number, trained: 0 | 1): void
+  /** Ordinary text: bytes [start, end), tokenized by themselves. */
+  text(bytes: Uint8Array, start: number, end: number, trained: 0 | 1): void
+  /** Two ranges of `bytes` with `between` in the middle, tokenized as one text. */
+  joined(bytes: Uint8Array, start1: number, end1: number, between: Uint8Array, start2: number, end2: number, trained: 0 | 1): void
+  /** The maximum is reached: whatever follows is cut off. */
+  readonly full: boolean
+}
+
+/** A chat template. To add one, write a file beside this one and name it in index.ts. */
+export interface Template {
+  readonly name: string
+  /** Raise when a conversation would get other tokens or another mask. */
+  readonly version: number
+  /** Special tokens it needs, BOS first. */
+  readonly specials: readonly string[]
+  /** Makes the function that writes conversation `row` of a frame, given the ids of the special tokens. */
+  renderer(ids: ReadonlyMap<string, number>): (frame: ConversationFrame, row: number, out: TokenSink) => void
+}
+
+export function defineTemplate(template: Template): Template {
+  return template
+}

@@ -1,0 +1,11 @@
+import type { Template } from './define-template.ts'
+import { nanochat } from './nanochat.ts'
+
+/** Every chat template a recipe can name. */
+export const templates: readonly Template[] = [nanochat]
+
+export function templateOf(name: string): Template {
+  const template = templates.find((candidate) => candidate.name === name)
+  if (template === undefined) throw new TypeError(`no template '${name}'`)
+  return template
+}

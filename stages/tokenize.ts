@@ -1,0 +1,67 @@
+/**
+ * tokenize: conversations → tokens and mask, through the chat template.
+ *
+ * In:  one conversations blob, the vocabulary.   Out: one token block and its index.
+ * Keeps: every conversation exactly once, in order, cut at maxSeqLen tokens (counted as truncated when it reaches
+ * maxSeqLen, also when it just fits: the reference counts so).
+ */
+import { createEncoder } from '../bpe/index.ts'
+import { readConversations } from './conversations.ts'
+import { defineStage, input, paramsOf } from './define-stage.ts'
+import { templateOf } from './templates/index.ts'
+import { TokenBlockWriter, TokenWriter } from './token-block.ts'
+import { decodeVocabulary } from './tokenizers/vocabulary.ts'
+
+interface Params {
+  readonly template: { readonly name: string; readonly version: number }
+  readonly maxSeqLen: number
+}
+
+export const tokenize = defineStage({
+  name: 'tokenize',
+  async run(call, { store, signal, progress, encoderTables }) {
+    const { template, maxSeqLen } = paramsOf<Params>(call)
+    const vocabularyDigest = input(call, 'vocabulary')
+    const vocabulary = decodeVocabulary(await store.readBlobBytes(vocabularyDigest))
+    const encoder = createEncoder(await encoderTables(vocabularyDigest))
+    const render = templateOf(template.name).renderer(vocabulary.specials)
+    const tokens = new TokenWriter(encoder, maxSeqLen)
+    const writer = await store.createBlob()
+    try {
+      const block = new TokenBlockWriter(writer, vocabulary.vocabularySize > 65536 ? 4 : 2)
+      let total = 0
+      let trainedTotal = 0
+      let truncated = 0
+      let textBytes = 0
+      for await (const frame of readConversations(store, input(call, 'conversations'))) {
+        signal.throwIfAborted()
+        const before = total
+        for (let row = 0; row < frame.rows; row++) {
+          tokens.begin()
+          render(frame, row, tokens)
+          const trained = tokens.end()
+          const cut = tokens.length === maxSeqLen
+          block.add(frame.sourceRow[row]!, tokens, trained, cut)
+          total += tokens.length
+          trainedTotal += trained
+          if (cut) truncated++
+          if ((row & 255) === 255) await block.flushIfFull()
+        }
+        await block.flushIfFull()
+        textBytes += frame.text.length
+        progress.rows(frame.rows)
+        progress.tokens(total - before)
+        progress.bytes(frame.text.length)
+        progress.done(block.rows)
+      }
+      const output = await block.commit()
+      const index = await store.putBlob(block.index())
+      return {
+        outputs: { tokens: output, index },
+        stats: { rows: block.rows, tokens: total, trainedTokens: trainedTotal, truncated, textBytes },
+      }
+    } finally {
+      await writer.abort()
+    }
+  },
+})

@@ -1,0 +1,444 @@
+/**
+ * A store in a folder, local or on a shared file system. Several processes and machines may use it at once:
+ * everything appears by rename, under its final name, when it is durable.
+ */
+
+import { randomBytes } from 'node:crypto'
+import { stat as statPath } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
+import { ShardmillError } from '../errors/index.ts'
+import {
+  corruptBlob,
+  FileBlobWriter,
+  missingBlob,
+  openBlobFile,
+  Publisher,
+  readBlobFile,
+  readBlobFileWhole,
+  statBlobFile,
+  temporaryPath,
+} from './blob-files.ts'
+import { writeTag } from './cache-tag.ts'
+import { sha256 } from './digest.ts'
+import {
+  closeQuietly,
+  errno,
+  hashHandle,
+  list,
+  makeFolder,
+  openNew,
+  readSmallFile,
+  remove,
+  removeIfThere,
+  rename,
+  setTimes,
+  statIfThere,
+  syncFile,
+  syncFolder,
+  writeAll,
+} from './fs-calls.ts'
+import { naming } from './fs-errors.ts'
+import { type Expected, importIntoStore } from './import-file.ts'
+import { foldersOf, type Layout, layoutOf, VERSION } from './layout.ts'
+import { LEASE_TIMES, type Lease, type LeaseTimes, takeLease } from './leases.ts'
+import {
+  buildRecordFault,
+  encodeRecord,
+  type KeyOf,
+  type Parsed,
+  parseBuildRecord,
+  parseStageRecord,
+  stageRecordFault,
+} from './record-files.ts'
+import { leaveScratch, openScratch } from './scratch.ts'
+import { sweepTmp } from './sweep.ts'
+import type { BlobRef, BlobWriter, BuildRecord, Digest, StageRecord, Store } from './types.ts'
+import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
+
+export interface FileStoreOptions {
+  /** Recomputes a record's key; a record that does not hash to its key is damaged, that is, a miss. */
+  readonly keyOf?: KeyOf
+  /** Told of what is set right by itself: a damaged record that counts as a miss, and the like. */
+  readonly onWarning?: (message: string) => void
+  /** Look only: makes no folder, takes no lease; a store that does not exist is an empty one. */
+  readonly readOnly?: boolean
+  /** For tests: other intervals for heartbeats. */
+  readonly leaseTimes?: LeaseTimes
+}
+
+export interface FileStore extends Store {
+  readonly layout: Layout
+  readonly readOnly: boolean
+  readonly leaseTimes: LeaseTimes
+  /** A build's record, or undefined when there is none or it is damaged (with a warning). */
+  getBuild(id: Digest): Promise<BuildRecord | undefined>
+  /** What a stage record's file holds, without looking at blobs; undefined when there is no file. */
+  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined>
+  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined>
+  /**
+   * To be held while a build (or anything that relies on what it found) runs: `gc` keeps away meanwhile.
+   * Waits for a collection that is under way. Release it at the end, also after a failure.
+   */
+  leaseForBuild(options?: BuildLeaseOptions): Promise<Lease>
+  /** This store's member lease: made when first needed, names the owner in tmp/ and scratch/. */
+  member(): Promise<Lease>
+  /** Moves a damaged file out of sight; returns its place in quarantine/, or undefined when it was gone. */
+  quarantine(path: string): Promise<string | undefined>
+  /** Gives leases back and leaves scratch folders to others. The store may not be used afterwards. */
+  close(): Promise<void>
+}
+
+/**
+ * Opens, and makes when needed, the store in a folder. Throws STORE before any work when the path is a file,
+ * cannot be written, or holds only a newer layout.
+ */
+export async function openFileStore(folder: string, options: FileStoreOptions = {}): Promise<FileStore> {
+  const layout = layoutOf(resolve(folder))
+  await naming(layout.root, () => checkFolder(layout))
+  if (!options.readOnly) await naming(layout.root, () => prepare(layout))
+  return new FolderStore(layout, options)
+}
+
+async function checkFolder(layout: Layout): Promise<void> {
+  let stats: Awaited<ReturnType<typeof statPath>> | undefined
+  try {
+    stats = await statPath(layout.root)
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return
+    if (errno(error) !== 'ENOTDIR') throw error
+  }
+  if (stats === undefined || !stats.isDirectory()) {
+    const what = stats === undefined ? 'a part of its path is a file' : 'it is a file'
+    throw new ShardmillError('STORE', `the store ${layout.root} should be a folder, but ${what}`, {
+      hint: 'choose another folder with --store or SHARDMILL_STORE',
+    })
+  }
+  const names = (await list(layout.root)).map((entry) => entry.name)
+  const newer = names.filter((name) => /^v[2-9]\d*$|^v1\d+$/.test(name))
+  if (newer.length > 0 && !names.includes(VERSION)) {
+    throw new ShardmillError(
+      'STORE',
+      `the store ${layout.root} has layout ${newer.join(', ')}, this version of shardmill knows ${VERSION}`,
+      { hint: 'use the newer shardmill that made it, or choose another folder with --store' },
+    )
+  }
+}
+
+async function prepare(layout: Layout): Promise<void> {
+  const isNew = (await statIfThere(layout.base)) === undefined
+  if (isNew) {
+    await makeFolder(layout.root)
+    // In a folder with other things in it the tag must speak of ours alone.
+    const alone = (await list(layout.root)).every((entry) => /^(v\d+|CACHEDIR\.TAG)$/.test(entry.name))
+    for (const folder of foldersOf(layout)) await makeFolder(folder)
+    for (const folder of [join(layout.base, 'blobs'), layout.base, layout.root]) await syncFolder(folder)
+    await writeTag(alone ? layout.root : layout.base)
+  }
+  await probe(layout)
+}
+
+/** A file made and removed: what permissions, mounts and quotas say together, before any work is done. */
+async function probe(layout: Layout): Promise<void> {
+  const path = temporaryPath(layout, 'probe')
+  try {
+    await closeQuietly(await openNew(path))
+  } catch (error) {
+    const code = errno(error)
+    if (code === 'ENOENT') {
+      for (const folder of foldersOf(layout)) await makeFolder(folder)
+      return
+    }
+    // A full disk still serves what is cached.
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error
+    return
+  }
+  await removeIfThere(path)
+}
+
+/** A record is touched when it is used, but not more often than this: gc's `olderThanMs` goes by it. */
+const TOUCH_AFTER_MS = 3_600_000
+/** Below this a blob that seems stored already is compared instead of written again. */
+const COMPARE_UP_TO = 1 << 20
+
+class FolderStore implements FileStore {
+  readonly name: string
+  readonly layout: Layout
+  readonly readOnly: boolean
+  readonly leaseTimes: LeaseTimes
+  readonly #options: FileStoreOptions
+  readonly #publisher = new Publisher()
+  readonly #scratch = new Map<string, Promise<string>>()
+  readonly #leases = new Set<Lease>()
+  #member: Promise<Lease> | undefined
+  #closed = false
+
+  constructor(layout: Layout, options: FileStoreOptions) {
+    this.layout = layout
+    this.name = layout.root
+    this.readOnly = options.readOnly ?? false
+    this.leaseTimes = options.leaseTimes ?? LEASE_TIMES
+    this.#options = options
+  }
+
+  createBlob(): Promise<BlobWriter> {
+    return this.#writing(async () =>
+      FileBlobWriter.create(this.layout, this.#publisher, (await this.member()).token),
+    )
+  }
+
+  async putBlob(bytes: Uint8Array): Promise<BlobRef> {
+    if (bytes.length <= COMPARE_UP_TO) {
+      const digest = sha256(bytes)
+      if (await this.#holds(digest, bytes)) return { digest, bytes: bytes.length }
+    }
+    const writer = await this.createBlob()
+    try {
+      await writer.write(bytes)
+      return await writer.commit()
+    } finally {
+      await writer.abort()
+    }
+  }
+
+  /** True when exactly these bytes are stored. Its folder is fsynced: whoever wrote it may be just before that. */
+  async #holds(digest: Digest, bytes: Uint8Array): Promise<boolean> {
+    const path = this.layout.blob(digest)
+    try {
+      if (this.readOnly || (await statBlobFile(path)) !== bytes.length) return false
+      if (!(await readSmallFile(path)).equals(bytes)) return false
+      await syncFolder(dirname(path))
+      await setTimes(path, new Date())
+      return true
+    } catch {
+      return false // writing it again heals it, or meets the failure
+    }
+  }
+
+  statBlob(digest: Digest): Promise<number | undefined> {
+    return naming(this.layout.root, () => statBlobFile(this.layout.blob(digest)))
+  }
+
+  readBlob(digest: Digest): AsyncIterable<Uint8Array> {
+    return readBlobFile(this.layout, digest)
+  }
+
+  readBlobBytes(digest: Digest): Promise<Uint8Array> {
+    return naming(this.layout.root, () => readBlobFileWhole(this.layout, digest))
+  }
+
+  localFile(digest: Digest, bytes?: number): Promise<string> {
+    return naming(this.layout.root, async () => {
+      const path = this.layout.blob(digest)
+      const size = await statBlobFile(path)
+      if (size === undefined) throw missingBlob(this.layout, digest)
+      if (bytes !== undefined && size !== bytes) {
+        throw corruptBlob(this.layout, digest, `it has ${size} bytes, expected ${bytes}`)
+      }
+      if (size === 0 && digest !== sha256('')) throw corruptBlob(this.layout, digest, 'it is empty')
+      return path
+    })
+  }
+
+  importFile(path: string, expect: Expected = {}): Promise<BlobRef> {
+    return this.#writing(async () => {
+      const owner = (await this.member()).token
+      return importIntoStore(this.layout, this.#publisher, owner, path, expect)
+    })
+  }
+
+  async getRecord(key: Digest): Promise<StageRecord | undefined> {
+    const path = this.layout.record(key)
+    const parsed = await this.parseRecordFile(key)
+    if (parsed === undefined) return undefined
+    if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
+    const refs = Object.entries(parsed.value.outputs)
+    const sizes = await Promise.all(refs.map(([, ref]) => this.statBlob(ref.digest)))
+    for (const [i, [name, ref]] of refs.entries()) {
+      if (sizes[i] === ref.bytes) continue
+      const found = sizes[i] === undefined ? 'is missing' : `has ${sizes[i]} bytes instead of ${ref.bytes}`
+      return this.#miss(path, `its output ${JSON.stringify(name)}, blob ${ref.digest}, ${found}`)
+    }
+    await this.#touch(path)
+    return parsed.value
+  }
+
+  #miss(path: string, why: string): undefined {
+    this.#options.onWarning?.(`${path}: not used, ${why}; the stage runs again`)
+    return undefined
+  }
+
+  async #touch(path: string): Promise<void> {
+    if (this.readOnly) return
+    try {
+      const used = await statIfThere(path)
+      if (used !== undefined && Math.abs(Date.now() - used.mtimeMs) > TOUCH_AFTER_MS) {
+        await setTimes(path, new Date())
+      }
+    } catch {
+      // only a note for gc: not worth a failure
+    }
+  }
+
+  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined> {
+    return this.#parse(this.layout.record(key), (bytes) => parseStageRecord(bytes, key, this.#options.keyOf))
+  }
+
+  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined> {
+    return this.#parse(this.layout.build(id), (bytes) => parseBuildRecord(bytes, id))
+  }
+
+  #parse<T>(path: string, parse: (bytes: Buffer) => Parsed<T>): Promise<Parsed<T> | undefined> {
+    return naming(this.layout.root, async () => {
+      let bytes: Buffer
+      try {
+        bytes = await readSmallFile(path)
+      } catch (error) {
+        const code = errno(error) ?? ''
+        if (code === 'ENOENT') return undefined
+        if (['EIO', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ERR_FS_FILE_TOO_LARGE'].includes(code)) {
+          return { kind: 'damaged', why: `it cannot be read (${code})` }
+        }
+        throw error
+      }
+      return parse(bytes)
+    })
+  }
+
+  async putRecord(record: StageRecord): Promise<void> {
+    const bytes = encodeRecord(record)
+    // What would not be read back must not be written: NaN, undefined or a wrong key are bugs of the caller.
+    const back = parseStageRecord(bytes, record.key, this.#options.keyOf)
+    if (back.kind !== 'ok') {
+      throw new TypeError(`not a stage record: ${stageRecordFault(record) ?? back.why}`)
+    }
+    const refs = Object.values(record.outputs)
+    const sizes = await Promise.all(refs.map((ref) => this.statBlob(ref.digest)))
+    for (const [i, ref] of refs.entries()) {
+      if (sizes[i] === undefined) throw missingBlob(this.layout, ref.digest)
+      if (sizes[i] !== ref.bytes) {
+        throw corruptBlob(this.layout, ref.digest, `it has ${sizes[i]} bytes, its maker wrote ${ref.bytes}`)
+      }
+    }
+    await this.#putFile(this.layout.record(record.key), bytes)
+  }
+
+  async putBuild(build: BuildRecord): Promise<void> {
+    const bytes = encodeRecord(build)
+    const back = parseBuildRecord(bytes, build.id)
+    if (back.kind !== 'ok') throw new TypeError(`not a build record: ${buildRecordFault(build) ?? back.why}`)
+    await this.#putFile(this.layout.build(build.id), bytes)
+  }
+
+  async getBuild(id: Digest): Promise<BuildRecord | undefined> {
+    const parsed = await this.parseBuildFile(id)
+    if (parsed === undefined || parsed.kind === 'ok') return parsed?.value
+    this.#options.onWarning?.(`${this.layout.build(id)}: not used, ${parsed.why}`)
+    return undefined
+  }
+
+  /** A small file, durable before it has its name. */
+  #putFile(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#writing(async () => {
+      const temporary = temporaryPath(this.layout, (await this.member()).token)
+      try {
+        const handle = await openNew(temporary)
+        try {
+          await writeAll(handle, bytes)
+          await syncFile(handle)
+        } finally {
+          await closeQuietly(handle)
+        }
+        await this.#publisher.publish(temporary, path)
+      } catch (error) {
+        await removeIfThere(temporary).catch(() => undefined)
+        throw error
+      }
+    })
+  }
+
+  scratch(name: string): Promise<string> {
+    const before = this.#scratch.get(name) ?? Promise.resolve('')
+    const folder = before
+      .catch(() => '')
+      .then(() =>
+        this.#writing(async () => openScratch(this.layout, name, await this.member(), this.leaseTimes)),
+      )
+    this.#scratch.set(name, folder)
+    return folder
+  }
+
+  discardBlob(digest: Digest): Promise<void> {
+    return this.#writing(async () => {
+      let opened: Awaited<ReturnType<typeof openBlobFile>>
+      try {
+        opened = await openBlobFile(this.layout, digest)
+      } catch (error) {
+        if (error instanceof ShardmillError && error.code === 'MISSING_BLOB') return
+        if (!(error instanceof ShardmillError)) throw error
+        await this.quarantine(this.layout.blob(digest)) // a folder in its place, say
+        return
+      }
+      try {
+        // Another process may have healed it meanwhile: what is right stays.
+        if ((await hashHandle(opened.handle)).digest === digest) return
+      } finally {
+        await closeQuietly(opened.handle)
+      }
+      await this.quarantine(this.layout.blob(digest))
+    })
+  }
+
+  quarantine(path: string): Promise<string | undefined> {
+    return this.#writing(async () => {
+      const place = join(this.layout.quarantine, `${basename(path)}-${randomBytes(4).toString('hex')}`)
+      try {
+        await makeFolder(this.layout.quarantine)
+        await rename(path, place)
+        return place
+      } catch (error) {
+        if (errno(error) === 'ENOENT') return undefined
+        // No room for a new name: out of sight matters more than keeping the evidence.
+        if (errno(error) !== 'ENOSPC' && errno(error) !== 'EDQUOT') throw error
+        await remove(path)
+        return undefined
+      }
+    })
+  }
+
+  async leaseForBuild(options: BuildLeaseOptions = {}): Promise<Lease> {
+    return this.#writing(async () => {
+      const lease = await takeBuildLease(this.layout, this.leaseTimes, options)
+      this.#leases.add(lease)
+      await sweepTmp(this.layout, lease, this.leaseTimes, { alsoStale: false }).catch(() => undefined)
+      return lease
+    })
+  }
+
+  member(): Promise<Lease> {
+    this.#member ??= naming(this.layout.root, () => takeLease(this.layout, 'member', this.leaseTimes)).catch(
+      (error) => {
+        this.#member = undefined
+        throw error
+      },
+    )
+    return this.#member
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await naming(this.layout.root, async () => {
+      for (const lease of this.#leases) await lease.release()
+      const member = await this.#member
+      if (member === undefined) return
+      for (const name of this.#scratch.keys()) await leaveScratch(this.layout, name, member)
+      await member.release()
+    })
+  }
+
+  #writing<T>(work: () => Promise<T>): Promise<T> {
+    if (this.readOnly) return Promise.reject(new TypeError(`the store ${this.name} was opened to look only`))
+    if (this.#closed) return Promise.reject(new TypeError(`the store ${this.name} was closed`))
+    return naming(this.layout.root, work)
+  }
+}

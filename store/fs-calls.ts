@@ -1,0 +1,214 @@
+/**
+ * The file system calls the store is made of, each repeated where the operating system says "not now":
+ * EINTR and EAGAIN at once, EMFILE and ENFILE (no file handle left) after a growing pause. Everything else
+ * is thrown as Node gives it; `storeError` turns it into words at the store's edge.
+ */
+
+import { constants, type Dirent, type Stats } from 'node:fs'
+import * as fs from 'node:fs/promises'
+import { setTimeout as pause } from 'node:timers/promises'
+import { startSha256 } from './digest.ts'
+import type { BlobRef } from './types.ts'
+
+export type FileHandle = fs.FileHandle
+
+/** Reads are made in pieces of this many bytes. */
+export const READ_CHUNK = 1 << 20
+
+/** About 20 seconds of pauses in all: other work in this process has time to close its files. */
+const HANDLE_PAUSES_MS = [5, 10, 20, 50, 100, 200, 500, ...Array<number>(19).fill(1000)]
+const AT_ONCE = 100
+
+export function errno(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
+}
+
+async function retrying<T>(call: () => Promise<T>): Promise<T> {
+  let again = 0
+  let pauses = 0
+  for (;;) {
+    try {
+      return await call()
+    } catch (error) {
+      const code = errno(error)
+      if ((code === 'EINTR' || code === 'EAGAIN') && again < AT_ONCE) {
+        again += 1
+      } else if ((code === 'EMFILE' || code === 'ENFILE') && pauses < HANDLE_PAUSES_MS.length) {
+        await pause(HANDLE_PAUSES_MS[pauses]!)
+        pauses += 1
+      } else {
+        throw error
+      }
+    }
+  }
+}
+
+/** Opens to read. `O_NONBLOCK`: a named pipe put in a file's place must not make us wait for ever. */
+export function openToRead(path: string): Promise<FileHandle> {
+  return retrying(() => fs.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)))
+}
+
+/** Opens a file that must not exist yet. */
+export function openNew(path: string): Promise<FileHandle> {
+  return retrying(() => fs.open(path, 'wx', 0o644))
+}
+
+export function rename(from: string, to: string): Promise<void> {
+  return retrying(() => fs.rename(from, to))
+}
+
+export async function makeFolder(path: string): Promise<void> {
+  await retrying(() => fs.mkdir(path, { recursive: true }))
+}
+
+export function remove(path: string): Promise<void> {
+  return retrying(() => fs.unlink(path))
+}
+
+/** Removes a file; false when it was not there. */
+export async function removeIfThere(path: string): Promise<boolean> {
+  try {
+    await remove(path)
+    return true
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+export function removeTree(path: string): Promise<void> {
+  return retrying(() => fs.rm(path, { recursive: true, force: true }))
+}
+
+/** Removes a folder if it is empty; otherwise leaves it, and says nothing. */
+export async function removeFolderIfEmpty(path: string): Promise<void> {
+  try {
+    await retrying(() => fs.rmdir(path))
+  } catch (error) {
+    if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(errno(error) ?? '')) throw error
+  }
+}
+
+export function stat(path: string): Promise<Stats> {
+  return retrying(() => fs.stat(path))
+}
+
+export function lstat(path: string): Promise<Stats> {
+  return retrying(() => fs.lstat(path))
+}
+
+/** What stands at a path, or undefined when nothing does. */
+export async function statIfThere(path: string): Promise<Stats | undefined> {
+  try {
+    return await stat(path)
+  } catch (error) {
+    if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return undefined
+    throw error
+  }
+}
+
+/** A folder's entries in name order; none when the folder is not there. */
+export async function list(path: string): Promise<Dirent[]> {
+  try {
+    const entries = await retrying(() => fs.readdir(path, { withFileTypes: true }))
+    return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
+  } catch (error) {
+    if (errno(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+export function setTimes(path: string, when: Date): Promise<void> {
+  return retrying(() => fs.utimes(path, when, when))
+}
+
+export function makeReadOnly(path: string): Promise<void> {
+  return retrying(() => fs.chmod(path, 0o444))
+}
+
+export function makeHandleReadOnly(handle: FileHandle): Promise<void> {
+  return retrying(() => handle.chmod(0o444))
+}
+
+export function copyFile(from: string, to: string): Promise<void> {
+  return retrying(() => fs.copyFile(from, to, constants.COPYFILE_FICLONE))
+}
+
+/** Writes all of the bytes at the handle's end, however few each call takes. */
+export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  let done = 0
+  while (done < bytes.length) {
+    const { bytesWritten } = await retrying(() => handle.write(bytes, done, bytes.length - done, null))
+    done += bytesWritten
+  }
+}
+
+/** Fills `into` from the place `at`; returns how many bytes there were, fewer only at the end of the file. */
+export async function readAt(handle: FileHandle, into: Uint8Array, at: number): Promise<number> {
+  let done = 0
+  while (done < into.length) {
+    const { bytesRead } = await retrying(() => handle.read(into, done, into.length - done, at + done))
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return done
+}
+
+export function syncFile(handle: FileHandle): Promise<void> {
+  return retrying(() => handle.sync())
+}
+
+export function statHandle(handle: FileHandle): Promise<Stats> {
+  return retrying(() => handle.stat())
+}
+
+/** Closes where nothing hangs on it any more (reading, or after a failure): an error here has no news. */
+export async function closeQuietly(handle: FileHandle): Promise<void> {
+  await handle.close().catch(() => undefined)
+}
+
+/**
+ * Makes a folder's entries durable. Some platforms and file systems cannot fsync a folder (Windows, some
+ * network and FUSE mounts): there the rename is as durable as they make it.
+ */
+export async function syncFolder(path: string): Promise<void> {
+  const cannot = ['EINVAL', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EBADF', 'EISDIR']
+  if (process.platform === 'win32') cannot.push('EPERM', 'EACCES')
+  let handle: FileHandle
+  try {
+    handle = await openToRead(path)
+  } catch (error) {
+    if (cannot.includes(errno(error) ?? '')) return
+    throw error
+  }
+  try {
+    await syncFile(handle)
+  } catch (error) {
+    if (!cannot.includes(errno(error) ?? '')) throw error
+  } finally {
+    await closeQuietly(handle)
+  }
+}
+
+/** Reads a small file whole. */
+export async function readSmallFile(path: string): Promise<Buffer> {
+  return retrying(() => fs.readFile(path))
+}
+
+/** Size and sha256 of an open file, read from its beginning. `onBytes` is told of each piece. */
+export async function hashHandle(
+  handle: FileHandle,
+  options: { signal?: AbortSignal | undefined; onBytes?: ((bytes: number) => void) | undefined } = {},
+): Promise<BlobRef> {
+  const hash = startSha256()
+  const piece = Buffer.allocUnsafe(READ_CHUNK)
+  let bytes = 0
+  for (;;) {
+    options.signal?.throwIfAborted()
+    const got = await readAt(handle, piece, bytes)
+    hash.update(piece.subarray(0, got))
+    bytes += got
+    options.onBytes?.(got)
+    if (got < piece.length) return { digest: hash.digest(), bytes }
+  }
+}

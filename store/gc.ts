@@ -1,0 +1,204 @@
+/**
+ * Garbage collection: keeps what build records reach and removes the rest. First the records, made durable,
+ * then the blobs: killed at any point it leaves blobs that nothing names, never a record without its blobs.
+ * It needs no room on the disk. Builds and collections exclude each other (see leases.ts).
+ */
+
+import { dirname } from 'node:path'
+import { ShardmillError } from '../errors/index.ts'
+import { blobEntries, buildEntries, type Entry, inParallel, recordEntries } from './entries.ts'
+import type { FileStore } from './file-store.ts'
+import { errno, removeIfThere, stat, statIfThere, syncFolder } from './fs-calls.ts'
+import { naming } from './fs-errors.ts'
+import type { Lease } from './leases.ts'
+import { sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
+import type { BuildRecord, Digest, StageRecord } from './types.ts'
+import { takeGcLease } from './using.ts'
+
+export interface GcOptions {
+  /** Count only; remove nothing, and let builds go on meanwhile (what they add is not counted). */
+  readonly dryRun?: boolean
+  /** The builds that stay; the records of all others are removed. Default: all stay. */
+  readonly keep?: 'all' | readonly Digest[]
+  /** Keep what no build reaches when it was made or last used less than this ago. Default 0. */
+  readonly olderThanMs?: number
+  readonly signal?: AbortSignal
+}
+
+export interface GcCounts {
+  readonly builds: number
+  readonly records: number
+  readonly blobs: number
+  /** Half-written files of dead processes, abandoned partial downloads, old quarantined files. */
+  readonly leftovers: number
+  readonly bytes: number
+}
+
+export interface GcResult {
+  readonly dryRun: boolean
+  readonly kept: Omit<GcCounts, 'leftovers'>
+  /** What was removed, or would be. */
+  readonly removed: GcCounts
+}
+
+/**
+ * Removes what no kept build reaches. Throws STORE, with nothing removed, when a build or another collection
+ * is using the store (retryable), or when a record cannot be understood that may keep things: a damaged build
+ * record, or any of a newer schema. Throws NOT_FOUND when `keep` names a build that is not there.
+ */
+export async function collectGarbage(store: FileStore, options: GcOptions = {}): Promise<GcResult> {
+  return naming(store.layout.root, async () => {
+    const dryRun = options.dryRun ?? false
+    const lease = dryRun ? await store.member() : await takeGcLease(store.layout, store.leaseTimes)
+    try {
+      return await collect(store, lease, { ...options, dryRun })
+    } finally {
+      if (!dryRun) await lease.release()
+    }
+  })
+}
+
+const WIDTH = 8
+
+async function collect(
+  store: FileStore,
+  lease: Lease,
+  options: GcOptions & { dryRun: boolean },
+): Promise<GcResult> {
+  const { layout } = store
+  const kept = { builds: 0, records: 0, blobs: 0, bytes: 0 }
+  const removed = { builds: 0, records: 0, blobs: 0, leftovers: 0, bytes: 0 }
+  await lease.touch()
+  const young = (await stat(lease.path)).ctimeMs - (options.olderThanMs ?? 0)
+
+  // All is read before anything is removed.
+  const roots = await readRoots(store, options.keep ?? 'all')
+  const records = await readRecords(
+    store,
+    roots.records,
+    options.olderThanMs === undefined ? undefined : young,
+  )
+  const blobs = new Set<Digest>(roots.blobs)
+  for (const record of records.kept) {
+    for (const ref of Object.values(record.outputs)) blobs.add(ref.digest)
+  }
+
+  async function drop(entry: Entry): Promise<boolean> {
+    if (options.dryRun) return true
+    if (options.signal?.aborted) {
+      throw new ShardmillError('INTERRUPTED', 'the collection was interrupted; what it removed is not missed')
+    }
+    await lease.assertHeld()
+    try {
+      return await removeIfThere(entry.path)
+    } catch (error) {
+      // Something that is no file (a folder by that name) is left for `store check` to report.
+      if (errno(error) === 'EISDIR' || (await statIfThere(entry.path))?.isDirectory()) return false
+      throw error
+    }
+  }
+
+  kept.builds = roots.kept
+  for (const entry of roots.dropped) if (await drop(entry)) removed.builds += 1
+  kept.records = records.kept.length
+  await inParallel(records.dropped, WIDTH, async (entry) => {
+    if (await drop(entry)) removed.records += 1
+  })
+  if (!options.dryRun) {
+    if (roots.dropped.length > 0) await syncFolder(layout.builds)
+    const folders = new Set(records.dropped.map((entry) => dirname(entry.path)))
+    await inParallel(folders, WIDTH, syncFolder)
+  }
+
+  await inParallel(blobEntries(layout), WIDTH, async (entry) => {
+    const stats = await statIfThere(entry.path)
+    if (stats === undefined) return
+    if (blobs.has(entry.digest) || (options.olderThanMs !== undefined && stats.mtimeMs > young)) {
+      kept.blobs += 1
+      kept.bytes += stats.size
+    } else if (await drop(entry)) {
+      removed.blobs += 1
+      removed.bytes += stats.size
+    }
+  })
+
+  const sweeping = { dryRun: options.dryRun, alsoStale: true }
+  for (const swept of [
+    await sweepTmp(layout, lease, store.leaseTimes, sweeping),
+    await sweepScratch(layout, lease, store.leaseTimes, sweeping),
+    await sweepQuarantine(layout, lease, sweeping),
+  ]) {
+    removed.leftovers += swept.files
+    removed.bytes += swept.bytes
+  }
+  return { dryRun: options.dryRun, kept, removed }
+}
+
+interface Roots {
+  readonly kept: number
+  readonly dropped: Entry[]
+  readonly records: Set<Digest>
+  readonly blobs: Set<Digest>
+}
+
+async function readRoots(store: FileStore, keep: 'all' | readonly Digest[]): Promise<Roots> {
+  const wanted = keep === 'all' ? undefined : new Set(keep)
+  const found = new Set<Digest>()
+  const builds: BuildRecord[] = []
+  const dropped: Entry[] = []
+  for await (const entry of buildEntries(store.layout)) {
+    found.add(entry.digest)
+    if (wanted !== undefined && !wanted.has(entry.digest)) {
+      dropped.push(entry)
+      continue
+    }
+    const parsed = await store.parseBuildFile(entry.digest)
+    if (parsed === undefined) continue
+    if (parsed.kind !== 'ok') throw cannotTell(entry.path, parsed)
+    builds.push(parsed.value)
+  }
+  const unknown = wanted === undefined ? [] : [...wanted].filter((id) => !found.has(id))
+  if (unknown.length > 0) {
+    throw new ShardmillError('NOT_FOUND', `there is no build ${unknown[0]} in the store ${store.name}`, {
+      hint: '`shardmill store ls` lists the builds; nothing was removed',
+    })
+  }
+  return {
+    kept: builds.length,
+    dropped,
+    records: new Set(builds.flatMap((build) => build.records)),
+    blobs: new Set(builds.flatMap((build) => [build.lock.digest, ...build.blobs])),
+  }
+}
+
+async function readRecords(
+  store: FileStore,
+  reachable: ReadonlySet<Digest>,
+  young: number | undefined,
+): Promise<{ kept: StageRecord[]; dropped: Entry[] }> {
+  const kept: StageRecord[] = []
+  const dropped: Entry[] = []
+  await inParallel(recordEntries(store.layout), WIDTH, async (entry) => {
+    const parsed = await store.parseRecordFile(entry.digest)
+    if (parsed === undefined) return
+    if (parsed.kind === 'newer') throw cannotTell(entry.path, parsed)
+    const isKept =
+      reachable.has(entry.digest) ||
+      (young !== undefined && ((await statIfThere(entry.path))?.mtimeMs ?? 0) > young)
+    // A damaged record is of no use to any build: it counts as a miss.
+    if (isKept && parsed.kind === 'ok') kept.push(parsed.value)
+    else dropped.push(entry)
+  })
+  return { kept, dropped }
+}
+
+function cannotTell(path: string, parsed: { kind: 'damaged' | 'newer'; why: string }): ShardmillError {
+  const hint =
+    parsed.kind === 'newer'
+      ? 'use the newer shardmill that wrote it; nothing was removed'
+      : 'run `shardmill store check`, which sets it aside, or repeat its build; nothing was removed'
+  return new ShardmillError('STORE', `gc cannot tell what this record keeps: ${parsed.why}`, {
+    at: { file: path },
+    hint,
+  })
+}

@@ -1,0 +1,134 @@
+/** Left-overs of processes that are no more: half-written files, abandoned scratch folders, their leases. */
+
+import { join } from 'node:path'
+import { temporaryPath } from './blob-files.ts'
+import { list, lstat, removeFolderIfEmpty, removeTree, rename, stat } from './fs-calls.ts'
+import type { Layout } from './layout.ts'
+import { type Lease, type LeaseTimes, type Liveness, revoke, surveyLeases } from './leases.ts'
+
+const DAY_MS = 86_400_000
+/** Damaged files are kept this long for whoever wants to know what happened to them. */
+const QUARANTINE_MS = 7 * DAY_MS
+
+export interface Swept {
+  files: number
+  bytes: number
+}
+
+export interface SweepOptions {
+  /** Count only. */
+  readonly dryRun?: boolean
+  /** Also what belongs to a process without a heartbeat that is not proven dead. */
+  readonly alsoStale: boolean
+}
+
+/** Files in tmp/ whose writer is gone; such as name no writer when a day old. */
+export async function sweepTmp(
+  layout: Layout,
+  own: Lease,
+  times: LeaseTimes,
+  options: SweepOptions,
+): Promise<Swept> {
+  const swept = { files: 0, bytes: 0 }
+  // Listed before the leases: a writer makes its lease before its files, so none seen here lacks one yet.
+  const names = (await list(layout.tmp)).map((entry) => entry.name)
+  if (names.length === 0) return swept
+  const owners = await ownersOf(layout, own, times)
+  const now = (await stat(own.path)).ctimeMs
+  for (const name of names) {
+    const path = join(layout.tmp, name)
+    const owner = /^([0-9a-f]{16})-/.exec(name)?.[1]
+    const liveness = owner === undefined ? undefined : owners.get(owner)
+    if (liveness === 'live' || (liveness === 'stale' && !options.alsoStale)) continue
+    await sweep(path, owner === undefined ? now - DAY_MS : now, swept, own, options)
+  }
+  return swept
+}
+
+/** Scratch folders nobody alive owns and nobody has touched for a day, and the leases of the dead. */
+export async function sweepScratch(
+  layout: Layout,
+  own: Lease,
+  times: LeaseTimes,
+  options: SweepOptions,
+): Promise<Swept> {
+  const swept = { files: 0, bytes: 0 }
+  const found: { path: string; owner: string }[] = []
+  const names = await list(layout.scratch)
+  for (const name of names) {
+    const folder = join(layout.scratch, name.name)
+    for (const entry of await list(folder)) found.push({ path: join(folder, entry.name), owner: entry.name })
+  }
+  const leases = await surveyLeases(layout, own, times)
+  const owners = new Map(leases.map((lease) => [lease.token, lease.liveness]))
+  const now = (await stat(own.path)).ctimeMs
+  const keeping = new Set<string>()
+  for (const { path, owner } of found) {
+    const kept = owners.get(owner) === 'live' || owner === own.token
+    if (kept || !(await sweep(path, now - DAY_MS, swept, own, options, layout))) keeping.add(owner)
+  }
+  if (options.dryRun) return swept
+  for (const name of names) await removeFolderIfEmpty(join(layout.scratch, name.name))
+  for (const lease of leases) {
+    // A dead owner's lease stays with its folder: it tells the next one that nobody writes there any more.
+    if (lease.kind === 'member' && lease.liveness !== 'live' && !keeping.has(lease.token)) await revoke(lease)
+  }
+  return swept
+}
+
+export async function sweepQuarantine(layout: Layout, own: Lease, options: SweepOptions): Promise<Swept> {
+  const swept = { files: 0, bytes: 0 }
+  const now = (await stat(own.path)).ctimeMs
+  for (const entry of await list(layout.quarantine)) {
+    await sweep(join(layout.quarantine, entry.name), now - QUARANTINE_MS, swept, own, options)
+  }
+  return swept
+}
+
+async function ownersOf(layout: Layout, own: Lease, times: LeaseTimes): Promise<Map<string, Liveness>> {
+  const owners = new Map((await surveyLeases(layout, own, times)).map((l) => [l.token, l.liveness]))
+  return owners.set(own.token, 'live')
+}
+
+/**
+ * Removes what was last changed before `before`; false when it is younger. With `claimIn` it is renamed
+ * first, so that nobody takes it over while it is being removed.
+ */
+async function sweep(
+  path: string,
+  before: number,
+  swept: Swept,
+  own: Lease,
+  options: SweepOptions,
+  claimIn?: Layout,
+): Promise<boolean> {
+  try {
+    const { files, bytes, changed } = await measure(path)
+    if (changed > before) return false
+    if (!options.dryRun) {
+      await own.assertHeld()
+      const claimed = claimIn === undefined ? path : temporaryPath(claimIn, own.token)
+      if (claimed !== path) await rename(path, claimed)
+      await removeTree(claimed)
+    }
+    swept.files += files
+    swept.bytes += bytes
+    return true
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return true
+    throw error
+  }
+}
+
+async function measure(path: string): Promise<{ files: number; bytes: number; changed: number }> {
+  const stats = await lstat(path)
+  if (!stats.isDirectory()) return { files: 1, bytes: stats.size, changed: stats.ctimeMs }
+  const total = { files: 0, bytes: 0, changed: stats.ctimeMs }
+  for (const entry of await list(path)) {
+    const inner = await measure(join(path, entry.name))
+    total.files += inner.files
+    total.bytes += inner.bytes
+    total.changed = Math.max(total.changed, inner.changed)
+  }
+  return total
+}
