@@ -4,7 +4,7 @@
  */
 import { createLogUpdate } from 'log-update'
 import type { BuildObserver } from '../engine/events.ts'
-import type { StageCall } from '../pipeline/stage.ts'
+import { type StageCall, stages } from '../pipeline/stage.ts'
 import type { Meter } from '../stages/meter.ts'
 import type { Digest, StageRecord } from '../store/types.ts'
 import { cleanText } from './clean-text.ts'
@@ -28,6 +28,9 @@ interface Group {
   readonly running: Map<Digest, Meter>
   endedAt: number
 }
+
+/** Stages in the order of the data's way. */
+const stageOrder = Object.keys(stages)
 
 const redrawMs = 120
 const barWidth = 18
@@ -120,9 +123,13 @@ export class ProgressView implements BuildObserver {
     return group
   }
 
+  private inOrder(): Group[] {
+    return [...this.groups.values()].sort((a, b) => stageOrder.indexOf(a.stage) - stageOrder.indexOf(b.stage))
+  }
+
   /** Prints what the split's stages came to, and forgets them. */
   private closeSplit(): void {
-    const lines = [...this.groups.values()].filter(({ run, cached }) => run + cached > 0).map((group) => this.lineOf(group, true))
+    const lines = this.inOrder().filter(({ run, cached }) => run + cached > 0).map((group) => this.lineOf(group, true))
     this.groups = new Map()
     this.publishing = ''
     if (lines.length > 0) this.say(lines.join('\n'))
@@ -135,7 +142,7 @@ export class ProgressView implements BuildObserver {
   }
 
   private draw(): void {
-    const lines = [...this.groups.values()].map((group) => this.lineOf(group, false))
+    const lines = this.inOrder().map((group) => this.lineOf(group, false))
     if (this.publishing !== '') lines.push(`  ${this.publishing}`)
     this.redraw(lines.join('\n'))
   }

@@ -88,7 +88,7 @@ async function generatorOf(call: StageCall, source: GeneratedSource<unknown>, lo
 
 async function formatFile(call: StageCall, source: TableSource<unknown> | LinesSource<unknown>, out: ConversationWriter, rejects: Rejects, { store, signal, progress }: StageContext): Promise<void> {
   const { source: locked, reader, partition = 0 } = paramsOf<Params>(call)
-  const partitions = JSON.parse(Buffer.from(await store.readBlobBytes(input(call, 'partitions'))).toString()) as (ParquetPartition & LinesPartition)[]
+  const { partitions } = JSON.parse(Buffer.from(await store.readBlobBytes(input(call, 'partitions'))).toString()) as { partitions: (ParquetPartition & LinesPartition)[] }
   const range = partitions[partition]
   if (range === undefined) throw new TypeError(`no partition ${partition}`)
   const digest = input(call, 'file')

@@ -1,7 +1,8 @@
 /**
  * scan: a source file → its partitions, the units of parallel and of resumable work.
  *
- * In:  one parquet or JSON-lines file.   Out: the list of its partitions.
+ * In:  one parquet or JSON-lines file.   Out: the list of its partitions, under the file's digest (so that two files
+ * cut alike have two lists, and a trace cannot mistake one for the other).
  * A parquet partition is a run of whole row groups, a JSON-lines partition a run of whole lines; either ends once
  * it holds about partitionBytes.
  */
@@ -30,7 +31,7 @@ export const scan = defineStage({
     const source = openByteSource(await store.localFile(input(call, 'file')), fileName(call))
     try {
       const { rows, partitions } = reader === 'parquet' ? await scanParquet(source) : scanLines(source)
-      const list = await store.putBlob(Buffer.from(JSON.stringify(partitions)))
+      const list = await store.putBlob(Buffer.from(JSON.stringify({ file: input(call, 'file'), partitions })))
       return { outputs: { partitions: list }, stats: { rows, partitions: partitions.length } }
     } finally {
       source.close()

@@ -2,7 +2,7 @@
 import { parseDocument } from 'yaml'
 import { ShardmillError } from '../../errors/index.ts'
 
-// Python's `\s`, which unlike JavaScript's leaves a byte order mark alone: a header behind one is no header.
+// Python's `\s`, which unlike JavaScript's knows U+001C–U+001F and U+0085, and not U+FEFF.
 const SPACE =
   '[ \\t\\n\\r\\f\\v\\x1c-\\x1f\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*'
 const HEADER = new RegExp(`^${SPACE}---(?:\\r\\n|\\r|\\n)([^]*?)(?:\\r\\n|\\r|\\n)---[ \\t]*(?:\\r\\n|\\n|$)`)
@@ -14,7 +14,7 @@ const HEADER = new RegExp(`^${SPACE}---(?:\\r\\n|\\r|\\n)([^]*?)(?:\\r\\n|\\r|\\
  * @throws ShardmillError BAD_FILE when the header is no YAML or no mapping
  */
 export function readCard(readme: string | undefined): Readonly<Record<string, unknown>> {
-  const yaml = readme === undefined ? undefined : HEADER.exec(readme)?.[1]
+  const yaml = readme === undefined ? undefined : HEADER.exec(readme.replace(/^\ufeff/, ''))?.[1]
   if (yaml === undefined) return {}
   const data = parseYaml(yaml)
   if (data === null || data === undefined) return {}

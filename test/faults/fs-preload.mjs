@@ -160,14 +160,17 @@ function wrap(kind, name, original, style, at, pathFor) {
   return function wrapped(...args) {
     const callback = style === 'callback' && typeof args.at(-1) === 'function' ? args.at(-1) : undefined
     // The standard streams are not the file system, though Node may write to them through fs.
-    if (BY_FD.has(name) && args[0] <= 2) return original.apply(this, args)
+    if (style !== 'promise' && typeof args[0] === 'number' && args[0] <= 2) return original.apply(this, args)
     const path = pathFor(this, args)
     const half = halved(name, args, at)
     const fault = faultFor(kind, path, half !== undefined)
     if (fault === undefined) return original.apply(this, args)
     const { what } = fault
     if (what === 'kill-before') signalSelf('SIGKILL')
-    if (what === 'stop-before') signalSelf('SIGSTOP')
+    if (what === 'stop-before') {
+      signalSelf('SIGSTOP')
+      return original.apply(this, args)
+    }
     if (what === 'short') return original.apply(this, half)
     if (what === 'torn' || what === 'kill-after') {
       const made = what === 'torn' ? half : args
@@ -180,7 +183,6 @@ function wrap(kind, name, original, style, at, pathFor) {
       if (style === 'promise') return original.apply(this, made).then(die, die)
       return original.apply(this, [...made.slice(0, callback ? -1 : undefined), die])
     }
-    if (what === 'stop-before') return original.apply(this, args)
     const error = failure(what, name, path)
     if (style === 'sync') throw error
     if (style === 'promise') return Promise.reject(error)

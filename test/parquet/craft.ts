@@ -85,10 +85,20 @@ export function thrift(value: Thrift): Uint8Array {
 
 // Schema elements. Repetition: 0 required, 1 optional, 2 repeated.
 export const group = (name: string, repetition: number, children: number, converted?: number) =>
-  struct({ 3: int(repetition), 4: text(name), 5: int(children), 6: converted === undefined ? undefined : int(converted) })
+  struct({
+    3: int(repetition),
+    4: text(name),
+    5: int(children),
+    6: converted === undefined ? undefined : int(converted),
+  })
 export const string = (name: string, repetition: number) => leaf(name, repetition, 6, 0)
 export const leaf = (name: string, repetition: number, physical: number, converted?: number) =>
-  struct({ 1: int(physical), 3: int(repetition), 4: text(name), 6: converted === undefined ? undefined : int(converted) })
+  struct({
+    1: int(physical),
+    3: int(repetition),
+    4: text(name),
+    6: converted === undefined ? undefined : int(converted),
+  })
 
 export interface CraftedColumn {
   readonly pages: readonly Uint8Array[]
@@ -159,10 +169,12 @@ export function u32(value: number): Uint8Array {
 
 /** PLAIN strings. */
 export function plain(...values: (string | Uint8Array)[]): Uint8Array {
-  return Buffer.concat(values.flatMap((value) => {
-    const bytes = Buffer.from(value as string)
-    return [u32(bytes.length), bytes]
-  }))
+  return Buffer.concat(
+    values.flatMap((value) => {
+      const bytes = Buffer.from(value as string)
+      return [u32(bytes.length), bytes]
+    }),
+  )
 }
 
 /** Levels or indices as one bit-packed run. */
@@ -180,7 +192,10 @@ export function packed(values: readonly number[], width: number): Uint8Array {
 
 /** A run of one value. */
 export function run(value: number, count: number, width: number): Uint8Array {
-  return Uint8Array.from([...varint(count * 2), ...Array.from({ length: (width + 7) >> 3 }, (_, i) => (value >> (8 * i)) & 255)])
+  return Uint8Array.from([
+    ...varint(count * 2),
+    ...Array.from({ length: (width + 7) >> 3 }, (_, i) => (value >> (8 * i)) & 255),
+  ])
 }
 
 /** Levels of a version 1 page: with their length in front. */
@@ -233,7 +248,12 @@ export function dataPageV2(
   })
 }
 
-export function page(type: number, body: Uint8Array, options: PageOptions, header: Record<number, Thrift>): Uint8Array {
+export function page(
+  type: number,
+  body: Uint8Array,
+  options: PageOptions,
+  header: Record<number, Thrift>,
+): Uint8Array {
   const crc = options.crc === true ? crc32(body) | 0 : options.crc
   return Buffer.concat([
     thrift(

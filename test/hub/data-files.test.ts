@@ -1,0 +1,134 @@
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { type ErrorCode, isShardmillError } from '../../errors/index.ts'
+import { compareCodePoints, type DataConfig, findDataFiles, readCard } from '../../hub/data-files.ts'
+
+/** What `datasets` 5.2 made of a folder with these files and this README (`error`: it refused). */
+interface Case {
+  readonly name?: string
+  readonly files: readonly string[]
+  readonly readme?: string
+  readonly expected:
+    | { readonly error: ErrorCode }
+    | { readonly configs: readonly (Omit<DataConfig, 'problem'> & { readonly problem?: true })[] }
+}
+
+function cases(file: string): Case[] {
+  return JSON.parse(readFileSync(new URL(`../fixtures/hub-data-files/${file}`, import.meta.url), 'utf8'))
+}
+
+function outcome({ files, readme }: Case): Case['expected'] {
+  try {
+    const { configs } = findDataFiles(files, readme)
+    return {
+      configs: configs.map(({ problem, ...rest }) => ({ ...rest, ...(problem ? { problem: true } : {}) })),
+    }
+  } catch (error) {
+    if (!isShardmillError(error)) throw error
+    return { error: error.code }
+  }
+}
+
+describe('configs, splits and files are those of the datasets library', () => {
+  test.each(cases('by-hand.json').map((one) => [one.name!, one] as const))('%s', (_, one) => {
+    expect(outcome(one)).toEqual(one.expected)
+  })
+
+  test('in cases made at random', () => {
+    const all = cases('random.json')
+    expect(all.length).toBeGreaterThan(150)
+    for (const one of all) expect(outcome(one), JSON.stringify(one)).toEqual(one.expected)
+  })
+
+  test('whatever the order of the list', () => {
+    for (const one of cases('random.json')) {
+      expect(outcome({ ...one, files: [...one.files].reverse() })).toEqual(outcome(one))
+    }
+  })
+})
+
+describe('a README that makes no sense', () => {
+  const refused = (yaml: string, files = ['a.csv']) => {
+    try {
+      findDataFiles(files, `---\n${yaml}\n---\n`)
+    } catch (error) {
+      if (isShardmillError(error)) return error
+    }
+    throw new Error('accepted')
+  }
+
+  test('is named, with what is wrong and what to do', () => {
+    const error = refused('configs:\n- config_name: x\n  data_files: {train: a.csv}')
+    expect(error.code).toBe('BAD_FILE')
+    expect(error.message).toBe(
+      'README.md: `data_files` of config "x" should be a text or a list, but is a mapping',
+    )
+    expect(error.hint).toContain('{split, path}')
+  })
+
+  test.each(['../a.csv', 'x/../../a.csv', '/etc/passwd', 'https://example.com/a.csv', 'zip://*.csv::a.zip'])(
+    'may not lead out of the dataset: %s',
+    (path) => {
+      const error = refused(`configs:\n- config_name: x\n  data_files: "${path}"`)
+      expect(error.code).toBe('BAD_FILE')
+      expect(error.message).toContain('leads out of the dataset')
+    },
+  )
+
+  test('may not lead out by data_dir', () => {
+    expect(refused('configs:\n- config_name: x\n  data_dir: ../y').message).toContain('leads out')
+  })
+
+  test('may not blow up by aliases', () => {
+    const levels = 'abcdefghi'.split('')
+    const lines = levels.map((name, i) => {
+      const before = i === 0 ? 'x' : `*${levels[i - 1]}`
+      return `${name}: &${name} [${Array(9).fill(before).join(',')}]`
+    })
+    expect(refused(lines.join('\n')).code).toBe('BAD_FILE')
+  })
+
+  test('has its place in the header told', () => {
+    expect(refused('a: [1').message).toMatch(/^README\.md: its YAML header cannot be parsed: .*line/)
+  })
+})
+
+test('the files that are missing are named when no config can be loaded', () => {
+  const readme = '---\nconfigs:\n- config_name: x\n  data_files: gone.csv\n---\n'
+  expect(() => findDataFiles(['a.csv'], readme)).toThrow(/config "x", split "train".*"gone\.csv".*missing/)
+})
+
+test('a broken config tells why, and has no splits', () => {
+  const readme =
+    '---\nconfigs:\n- config_name: x\n  data_files: gone.csv\n- config_name: y\n  data_files: a.csv\n---\n'
+  const [x, y] = findDataFiles(['a.csv'], readme).configs
+  expect(x).toMatchObject({ name: 'x', splits: [], problem: expect.stringContaining('gone.csv') })
+  expect(y).toEqual({ name: 'y', default: false, splits: [{ name: 'train', files: ['a.csv'] }] })
+})
+
+test('100,000 files are sorted out', () => {
+  const files = Array.from({ length: 100_000 }, (_, i) => `d${i % 100}/part-${i}.parquet`)
+  const [config] = findDataFiles(files, undefined).configs
+  expect(config!.splits).toHaveLength(1)
+  expect(config!.splits[0]!.files).toHaveLength(100_000)
+})
+
+test('strings compare by code point', () => {
+  const sorted = ['\u{1f600}', '\uff5e', 'b', 'a\u{1f600}', 'a', '', '\ud7ff', '\ue000']
+  expect(sorted.sort(compareCodePoints)).toEqual([
+    '',
+    'a',
+    'a\u{1f600}',
+    'b',
+    '\ud7ff',
+    '\ue000',
+    '\uff5e',
+    '\u{1f600}',
+  ])
+})
+
+test('a card is read as YAML 1.1', () => {
+  expect(readCard('---\na: no\nb: 0o7\nc: 012\nd: "é"\n---\n')).toEqual({ a: false, b: '0o7', c: 10, d: 'é' })
+  expect(readCard('# no header')).toEqual({})
+  expect(readCard(undefined)).toEqual({})
+})
