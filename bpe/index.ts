@@ -1,7 +1,7 @@
 import { encodeText } from './encode-text.ts'
 import { createFallback } from './fallback.ts'
-import { Learner } from './learner.ts'
 import type { EncoderTables } from './tables.ts'
+import { ThreadState } from './thread-state.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 export { buildTables, type EncoderTables, type FastTables } from './tables.ts'
@@ -34,7 +34,7 @@ export function createEncoder(tables: EncoderTables): Encoder {
 }
 
 function fastEncoder({ fast, vocabulary }: EncoderTables): Encoder {
-  const learner = new Learner(fast!, vocabulary.ids)
+  const state = new ThreadState(fast!, vocabulary)
   const utf8 = new TextEncoder()
   let ids = new Int32Array(0)
   // The scanner sees one kind of array only: two would make each of its accesses ask which.
@@ -44,22 +44,19 @@ function fastEncoder({ fast, vocabulary }: EncoderTables): Encoder {
     engine: 'fast',
     encode(bytes, start, end, out, at, limit) {
       const length = end - start
-      learner.reserve(length)
-      const text = learner.bytes
-      text.set(bytes.subarray(start, end))
-      text.fill(0xff, length, length + 16)
+      state.load(bytes, start, end)
       if (out !== lastOut) {
         lastOut = out
         lastView = out instanceof Int32Array ? out : new Int32Array(out.buffer, out.byteOffset, out.length)
       }
-      return encodeText(learner, length, lastView, at, limit === undefined ? at + length : at + limit)
+      return encodeText(state, length, lastView, at, limit === undefined ? at + length : at + limit)
     },
     encodeString(string) {
-      learner.reserve(3 * string.length)
-      const { written } = utf8.encodeInto(string, learner.bytes)
-      learner.bytes.fill(0xff, written, written + 16)
+      state.reserve(3 * string.length)
+      const { written } = utf8.encodeInto(string, state.bytes)
+      state.close(written)
       if (ids.length < written) ids = new Int32Array(2 * written)
-      return Uint32Array.from(ids.subarray(0, encodeText(learner, written, ids, 0, written)))
+      return Uint32Array.from(ids.subarray(0, encodeText(state, written, ids, 0, written)))
     },
   }
 }

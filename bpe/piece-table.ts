@@ -1,18 +1,15 @@
 import type { Vocabulary } from './vocabulary.ts'
 
 /**
- * Pieces of 1 to 12 bytes are their own key: four words a slot, the bytes as three little-endian words filled up
- * with zeros, then the value: id << 5 | length, or place in the arena << 5 | 16 | length for a piece of several
- * ids (the arena holds their number and then the ids). The length tells "a" from "a\0". An empty slot has value 0.
+ * Tables from whole pieces to ids. Tokens of 1 to 12 bytes are their own key: four words a slot, the bytes as three
+ * little-endian words filled up with zeros, then id + 1 (0 when empty). So a token that ends in a zero byte
+ * cannot be told from a shorter one, and is left out: whoever looks up a piece must not ask for one that does.
  */
 export const SHORT = 12
-export const MULTI = 16
 
-/** Ids must fit the value beside length and mark. */
-export const MAX_ID = 0x3ffffff
-
-/** Longer pieces, up to this many bytes, have a second table: four words a slot, hash, place of the bytes in a
- * byte arena, length (0 when empty), value: id << 1, or place in the arena << 1 | 1. */
+/**
+ * Tokens of 13 to 48 bytes: four words a slot, hash, place in the vocabulary's bytes, length (0 when empty), id.
+ */
 export const LONG = 48
 
 export function shortHash(k0: number, k1: number, k2: number): number {
@@ -32,6 +29,7 @@ export function longHash(view: DataView, at: number, length: number): number {
   return hash ^ (hash >>> 13)
 }
 
+/** True when the two runs of at least four bytes are equal. */
 export function sameBytes(a: DataView, atA: number, b: DataView, atB: number, length: number): boolean {
   const last = length - 4
   for (let from = 0; from < last; from += 4) {
@@ -40,50 +38,45 @@ export function sameBytes(a: DataView, atA: number, b: DataView, atB: number, le
   return a.getInt32(atA + last, true) === b.getInt32(atB + last, true)
 }
 
-/** Puts all tokens of the vocabulary into empty tables. @returns how many went into each, and the bytes used */
-export function fillTables(
-  { bytes, offsets, ids }: Vocabulary,
-  short: Int32Array,
-  shortShift: number,
-  long: Int32Array,
-  longBytes: Uint8Array,
-): { shorts: number; longs: number; used: number } {
+/** Puts the tokens of the vocabulary into empty tables, in id order. */
+export function fillTables({ bytes, offsets, ids }: Vocabulary, short: Int32Array, long: Int32Array): void {
+  const shift = slotShift(short)
   const shortMask = short.length - 1
   const longMask = long.length - 1
-  const view = new DataView(longBytes.buffer, longBytes.byteOffset)
-  const key = new DataView(new ArrayBuffer(SHORT))
-  const keyBytes = new Uint8Array(key.buffer)
-  let shorts = 0
-  let longs = 0
-  let used = 0
+  const view = new DataView(bytes.buffer, bytes.byteOffset)
   for (let rank = 0; rank < ids.length; rank++) {
     const at = offsets[rank]!
     const length = offsets[rank + 1]! - at
-    if (length <= SHORT) {
-      keyBytes.fill(0)
-      for (let index = 0; index < length; index++) keyBytes[index] = bytes[at + index]!
-      const k0 = key.getInt32(0, true)
-      const k1 = key.getInt32(4, true)
-      const k2 = key.getInt32(8, true)
-      let slot = (shortHash(k0, k1, k2) >>> shortShift) << 2
+    if (length <= SHORT && bytes[at + length - 1] !== 0) {
+      const k0 = word(bytes, at, Math.min(length, 4))
+      const k1 = word(bytes, at + 4, Math.min(length - 4, 4))
+      const k2 = word(bytes, at + 8, length - 8)
+      let slot = (shortHash(k0, k1, k2) >>> shift) << 2
       while (short[slot + 3] !== 0) slot = (slot + 4) & shortMask
       short[slot] = k0
       short[slot + 1] = k1
       short[slot + 2] = k2
-      short[slot + 3] = (ids[rank]! << 5) | length
-      shorts++
-    } else if (length <= LONG) {
-      for (let index = 0; index < length; index++) longBytes[used + index] = bytes[at + index]!
-      const hash = longHash(view, used, length)
+      short[slot + 3] = ids[rank]! + 1
+    } else if (length > SHORT && length <= LONG) {
+      const hash = longHash(view, at, length)
       let slot = (hash << 2) & longMask
       while (long[slot + 2] !== 0) slot = (slot + 4) & longMask
       long[slot] = hash
-      long[slot + 1] = used
+      long[slot + 1] = at
       long[slot + 2] = length
-      long[slot + 3] = ids[rank]! << 1
-      longs++
-      used += length
+      long[slot + 3] = ids[rank]!
     }
   }
-  return { shorts, longs, used }
+}
+
+/** How far to shift a 32-bit hash to the right for a slot number of a table of four words a slot. */
+export function slotShift(table: Int32Array): number {
+  return 32 - Math.log2(table.length / 4)
+}
+
+/** Up to four bytes as a little-endian word. */
+function word(bytes: Uint8Array, at: number, length: number): number {
+  let value = 0
+  for (let index = 0; index < length; index++) value |= bytes[at + index]! << (8 * index)
+  return value
 }

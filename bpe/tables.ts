@@ -1,8 +1,9 @@
 import { ShardmillError } from '../errors/index.ts'
-import { byteClasses, pointClasses } from './classes.ts'
-import { buildMergeTables, type MergeTables, powerOfTwo } from './merge-tables.ts'
+import { byteClasses, KIND, pointClasses } from './classes.ts'
+import { buildMergeTables, type MergeTables, NONE, powerOfTwo } from './merge-tables.ts'
 import { recognisePattern, type Split } from './patterns.ts'
-import { fillTables, MAX_ID } from './piece-table.ts'
+import { fillTables } from './piece-table.ts'
+import { aloneTable, END } from './single.ts'
 import { shared, sortVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /** What the own scanner needs. */
@@ -11,15 +12,15 @@ export interface FastTables {
   /** Class of each byte and of each code point (classes.ts). */
   readonly byteClass: Uint8Array
   readonly pointClass: Uint8Array
-  readonly merge: MergeTables
-  /** The tables of piece-table.ts filled with the vocabulary: each encoder copies them and learns into its copy. */
+  /** Kind of each byte, with one of its own for the 0xFF after the text; pieces of one byte (single.ts). */
+  readonly byteKind: Uint8Array
+  readonly alone: Uint8Array
+  /** Ids of the single bytes. */
+  readonly byteId: Int32Array
+  /** Tokens by their bytes (piece-table.ts). */
   readonly short: Int32Array
   readonly long: Int32Array
-  readonly longBytes: Uint8Array
-  /** How much of them the vocabulary takes. */
-  readonly shorts: number
-  readonly longs: number
-  readonly used: number
+  readonly merge: MergeTables
 }
 
 /**
@@ -45,22 +46,20 @@ export function buildTables(vocabulary: Vocabulary): EncoderTables {
 function buildFast(vocabulary: Vocabulary): FastTables | undefined {
   const { pattern, ids } = vocabulary
   const split = recognisePattern(pattern)
-  if (split === undefined || ids[ids.length - 1]! > MAX_ID) return undefined
+  if (split === undefined || ids[ids.length - 1]! >= NONE) return undefined
   const merge = buildMergeTables(vocabulary)
   if (merge === undefined) return undefined
   const pointClass = pointClasses()
-  const slots = Math.max(1 << 18, powerOfTwo(4 * ids.length))
-  const short = shared(Int32Array, 4 * slots)
-  const long = shared(Int32Array, Math.max(1 << 18, slots))
-  const longBytes = shared(Uint8Array, vocabulary.bytes.length + 64)
-  const counts = fillTables(vocabulary, short, shortShift(short), long, longBytes)
   const byteClass = byteClasses(pointClass)
-  return { split, byteClass, pointClass, merge, short, long, longBytes, ...counts }
-}
-
-/** How far to shift a 32-bit hash for a slot number of the short table. */
-export function shortShift(short: Int32Array): number {
-  return 32 - Math.log2(short.length / 4)
+  const byteKind = shared(Uint8Array, 256)
+  for (let byte = 0; byte < 256; byte++) byteKind[byte] = byte === 0xff ? END : byteClass[byte]! & KIND
+  const byteId = shared(Int32Array, 256)
+  for (let byte = 0; byte < 256; byte++) byteId[byte] = ids[merge.byteRank[byte]!]!
+  const slots = powerOfTwo(2 * ids.length)
+  const short = shared(Int32Array, 4 * slots)
+  const long = shared(Int32Array, slots)
+  fillTables(vocabulary, short, long)
+  return { split, byteClass, pointClass, byteKind, alone: aloneTable(split), byteId, short, long, merge }
 }
 
 function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {

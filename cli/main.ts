@@ -65,7 +65,6 @@ A build that was stopped, however hard, goes on where it was: run the same comma
     .argument('<recipe>', 'a YAML file')
     .addOption(storeOption())
     .addOption(setOption())
-    .option('--out <dir>', 'also say whether this output folder is up to date')
     .addOption(jsonOption())
     .addHelpText('after', `
 Example:
@@ -130,6 +129,7 @@ Example:
     .addOption(storeOption())
     .option('--dry-run', 'only say what would go')
     .option('--forget <build...>', 'also forget these builds (ids or names as `store ls` shows them)')
+    .option('--older-than <days>', 'keep unfinished work that was used in the last days', '1')
     .option('-y, --yes', 'do not ask')
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ shardmill store gc --dry-run')

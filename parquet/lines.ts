@@ -14,16 +14,25 @@ export const maxLineBytes = 256 * 1024 * 1024
 export class LineReader {
   /** The current line without its end; a view into the window, gone with the next `next`. */
   line = new Uint8Array(0)
-  /** The current line was longer than `maxLineBytes`, and `line` is only its beginning. */
+  /** The current line was longer than `longest`, and `line` is only its beginning. */
   tooLong = false
   /** Where the next line starts, as an offset in the file. */
   position: number
   readonly #source: ByteSource
   readonly #end: number
+  readonly #step: number
+  readonly #longest: number
   #window = Buffer.alloc(0)
   #windowStart: number
 
-  constructor(source: ByteSource, start: number, end: number) {
+  constructor(
+    source: ByteSource,
+    start: number,
+    end: number,
+    { window = firstWindow, longest = maxLineBytes } = {},
+  ) {
+    this.#step = window
+    this.#longest = longest
     this.#source = source
     this.#end = end
     this.position = start
@@ -38,21 +47,21 @@ export class LineReader {
     for (;;) {
       const at = this.#findEnd(from)
       if (at !== undefined) {
-        this.tooLong = at - start > maxLineBytes
-        this.line = this.#view(start, this.tooLong ? start + maxLineBytes : at)
+        this.tooLong = at - start > this.#longest
+        this.line = this.#view(start, this.tooLong ? start + this.#longest : at)
         this.position = at + this.#endLength(at)
         return true
       }
       const windowEnd = this.#windowStart + this.#window.length
       if (windowEnd >= this.#end) {
-        this.tooLong = this.#end - start > maxLineBytes
-        this.line = this.#view(start, this.tooLong ? start + maxLineBytes : this.#end)
+        this.tooLong = this.#end - start > this.#longest
+        this.line = this.#view(start, this.tooLong ? start + this.#longest : this.#end)
         this.position = this.#end
         return true
       }
       // A `\r` that ends the window may be half of a line end: look at it again.
       from = this.#window[this.#window.length - 1] === CR ? windowEnd - 1 : windowEnd
-      if (windowEnd - start > maxLineBytes + 2) return this.#skipLine(start, from)
+      if (windowEnd - start > this.#longest + 2) return this.#skipLine(start, from)
       this.#extend(start)
     }
   }
@@ -84,7 +93,7 @@ export class LineReader {
   #extend(start: number): void {
     const kept = this.#window.subarray(start - this.#windowStart)
     const from = start + kept.length
-    const more = Math.min(Math.max(firstWindow, kept.length), this.#end - from)
+    const more = Math.min(Math.max(this.#step, kept.length), this.#end - from)
     const bytes = this.#source.read(from, more)
     const window = kept.length === 0 ? asBuffer(bytes) : Buffer.concat([kept, bytes])
     this.#window = window as Buffer<ArrayBuffer>
@@ -93,7 +102,7 @@ export class LineReader {
 
   /** To the end of a line that is too long, forgetting it on the way. */
   #skipLine(start: number, from: number): boolean {
-    const head = this.#view(start, start + maxLineBytes)
+    const head = this.#view(start, start + this.#longest)
     for (;;) {
       const windowEnd = this.#windowStart + this.#window.length
       const at = this.#findEnd(from)
@@ -101,7 +110,7 @@ export class LineReader {
       else if (windowEnd >= this.#end) this.position = this.#end
       else {
         from = this.#window[this.#window.length - 1] === CR ? windowEnd - 1 : windowEnd
-        const bytes = this.#source.read(from, Math.min(firstWindow, this.#end - from))
+        const bytes = this.#source.read(from, Math.min(this.#step, this.#end - from))
         this.#window = asBuffer(bytes) as Buffer<ArrayBuffer>
         this.#windowStart = from
         continue

@@ -9,8 +9,16 @@ const largeFrame = 64 * 1024 * 1024
  * needs a guess where it says nothing; so the input is cut into frames here, and each frame's size is bounded by
  * what its blocks can hold before anything is allocated (RFC 8878, section 3.1).
  */
-export async function loadZstd(): Promise<Decompress> {
+export function loadZstd(): Promise<Decompress> {
+  loaded ??= load()
+  return loaded
+}
+
+let loaded: Promise<Decompress> | undefined
+
+async function load(): Promise<Decompress> {
   const { init, decompress } = await import('@bokuweb/zstd-wasm')
+  // Once in a thread: a second `init` would leave the package with the functions of two instances.
   await init()
   const { decompressZstd } = await import('hyparquet-compressors')
   return (input, size) => {

@@ -1,4 +1,4 @@
-/** Local files into the store, by content. The user's file is only read. */
+/** Local files into the store, by content. The user's file is only read. Without a store it is only digested. */
 import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -7,15 +7,15 @@ import { ShardmillError } from '../errors/index.ts'
 import type { LockedFile } from '../pipeline/lock.ts'
 import type { Digest, Store } from '../store/types.ts'
 
-export async function importBytes(store: Store, bytes: Uint8Array, name: string): Promise<LockedFile> {
+export async function importBytes(store: Store | undefined, bytes: Uint8Array, name: string): Promise<LockedFile> {
   const digest = createHash('sha256').update(bytes).digest('hex') as Digest
-  if ((await store.statBlob(digest)) !== bytes.length) await store.putBlob(bytes)
+  if (store !== undefined && (await store.statBlob(digest)) !== bytes.length) await store.putBlob(bytes)
   return { path: name, bytes: bytes.length, sha256: digest }
 }
 
-export async function importLocal(store: Store, folder: string, path: string, where: string): Promise<LockedFile>
-export async function importLocal(store: Store, folder: string, path: string, where: string, optional: boolean): Promise<LockedFile | undefined>
-export async function importLocal(store: Store, folder: string, path: string, where: string, optional = false): Promise<LockedFile | undefined> {
+export async function importLocal(store: Store | undefined, folder: string, path: string, where: string): Promise<LockedFile>
+export async function importLocal(store: Store | undefined, folder: string, path: string, where: string, optional: boolean): Promise<LockedFile | undefined>
+export async function importLocal(store: Store | undefined, folder: string, path: string, where: string, optional = false): Promise<LockedFile | undefined> {
   const full = resolve(folder, path)
   let bytes: number
   try {
@@ -30,7 +30,7 @@ export async function importLocal(store: Store, folder: string, path: string, wh
     const hash = createHash('sha256')
     for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
     const digest = hash.digest('hex') as Digest
-    if ((await store.statBlob(digest)) !== bytes) await copyIn(store, full, digest, where, path)
+    if (store !== undefined && (await store.statBlob(digest)) !== bytes) await copyIn(store, full, digest, where, path)
     return { path: portable(path), bytes, sha256: digest }
   } catch (error) {
     throw unreadable(error, where, path, full)

@@ -24,6 +24,8 @@ export interface ResolveContext {
   readonly signal: AbortSignal
   /** Commits to use instead of asking the hub where a revision is: `repo@revision` → commit (from a lock). */
   readonly pinned?: ReadonlyMap<string, string>
+  /** Only find out the digests; copy nothing into the store. */
+  readonly lookOnly?: boolean
 }
 
 /** Sources asked about at a time. */
@@ -97,16 +99,21 @@ function memoized(context: ResolveContext): Asked {
   return { ...context, hub: memoHub, commit: (repo, revision) => memoHub().resolveRevision(repo, revision) }
 }
 
+/** The store that takes local files in, or nothing when we only look. */
+function keeper({ store, lookOnly }: ResolveContext): Store | undefined {
+  return lookOnly === true ? undefined : store
+}
+
 async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['tokenizer']> {
   const { tokenizer } = recipe
   if (tokenizer.kind === 'tiktoken') {
     const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
-    const file = await importBytes(context.store, await tiktokenFile(tokenizer.encoding), `tiktoken ${tokenizer.encoding}`)
+    const file = await importBytes(keeper(context), await tiktokenFile(tokenizer.encoding), `tiktoken ${tokenizer.encoding}`)
     return { kind: 'tiktoken', name: tokenizer.encoding, file }
   }
   const { path, repo, file, revision } = tokenizer
   if (path !== undefined && repo === undefined && file === undefined) {
-    return { kind: 'nanochat', name: path, file: await importLocal(context.store, context.folder, path, 'tokenizer.path') }
+    return { kind: 'nanochat', name: path, file: await importLocal(keeper(context), context.folder, path, 'tokenizer.path') }
   }
   if (path === undefined && repo !== undefined && file !== undefined) {
     return { kind: 'nanochat', name: `${repo}/${file}`, file: await lockHubFile(repo, file, revision, 'tokenizer.file', context) }
@@ -133,14 +140,14 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
   }
   if (source.kind === 'lines') {
     const { path, optional } = source.path(entry)
-    const file = await importLocal(context.store, context.folder, path, `${where}.path`, optional)
+    const file = await importLocal(keeper(context), context.folder, path, `${where}.path`, optional)
     if (file === undefined) return { ...common, reader: 'jsonl', files: [], aux: {}, seed: null, origin: { kind: 'absent', path } }
     return { ...common, reader: 'jsonl', files: [file], aux: {}, seed: null, origin: { kind: 'local', path } }
   }
   const origin = meaningful(where, () => source.origin(entry)) as TableOrigin
   const seed = source.seed(entry)
   if (origin.kind === 'local') {
-    const file = await importLocal(context.store, context.folder, origin.path, `${where}.path`)
+    const file = await importLocal(keeper(context), context.folder, origin.path, `${where}.path`)
     return { ...common, reader: /\.(jsonl|ndjson|json)$/i.test(origin.path) ? 'jsonl' : 'parquet', files: [file], aux: {}, seed, origin }
   }
   const found = await findSplit(context.hub(), origin.repo, { subset: origin.subset, split: origin.split, revision: origin.revision, files: origin.files })
@@ -161,11 +168,11 @@ function hubOriginOf({ repo, revision, commit, subset, split }: FoundSplit): Loc
 async function lockAux(file: AuxFile, where: string, context: Asked): Promise<LockedFile> {
   switch (file.kind) {
     case 'local':
-      return importLocal(context.store, context.folder, file.path, where)
+      return importLocal(keeper(context), context.folder, file.path, where)
     case 'default':
-      return importBytes(context.store, await file.load(), file.name)
+      return importBytes(keeper(context), await file.load(), file.name)
     case 'url':
-      return importBytes(context.store, await fetchUrl(file.url, where, context.signal), shownUrl(file.url))
+      return importBytes(keeper(context), await fetchUrl(file.url, where, context.signal), shownUrl(file.url))
     case 'hub':
       return lockHubFile(file.repo, file.path, file.revision, where, context)
   }

@@ -152,7 +152,8 @@ class Check {
     if (parsed === undefined) return
     this.#builds += 1
     if (parsed.kind === 'newer') this.#newer.push(this.#relative(entry.path))
-    if (parsed.kind === 'damaged') await this.#report('bad-build', entry, parsed.why, [], [])
+    if (parsed.kind === 'damaged' || parsed.kind === 'unreadable')
+      await this.#report('bad-build', entry, parsed.why, [], [])
     if (parsed.kind !== 'ok') return
     const { name, lock, blobs, records } = parsed.value
     add(this.#claims, lock.digest, { kind: 'bad-build', by: entry, bytes: lock.bytes })
@@ -166,7 +167,7 @@ class Check {
     if (parsed === undefined) return
     this.#records += 1
     if (parsed.kind === 'newer') this.#newer.push(this.#relative(entry.path))
-    if (parsed.kind === 'damaged') this.#damagedRecords.push(entry)
+    if (parsed.kind === 'damaged' || parsed.kind === 'unreadable') this.#damagedRecords.push(entry)
     if (parsed.kind !== 'ok') return
     const { stage, key, outputs, inputs } = parsed.value
     for (const [name, ref] of Object.entries(outputs)) {
@@ -180,7 +181,7 @@ class Check {
   async #reportRecord(entry: Entry): Promise<void> {
     // A build may have written it anew meanwhile.
     const parsed = await this.#store.parseRecordFile(entry.digest)
-    if (parsed?.kind !== 'damaged') return
+    if (parsed?.kind !== 'damaged' && parsed?.kind !== 'unreadable') return
     const stages: StageUse[] =
       parsed.stage === undefined ? [] : [{ stage: parsed.stage, key: entry.digest, name: '', as: 'output' }]
     const builds = this.#recordBuilds.get(entry.digest) ?? []

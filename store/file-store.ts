@@ -51,7 +51,7 @@ import {
   stageRecordFault,
 } from './record-files.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
-import { sweepTmp } from './sweep.ts'
+import { DAY_MS, sweepTmp } from './sweep.ts'
 import type { BlobRef, BlobWriter, BuildRecord, Digest, StageRecord, Store } from './types.ts'
 import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
 
@@ -296,7 +296,7 @@ class FolderStore implements FileStore {
         const code = errno(error) ?? ''
         if (code === 'ENOENT') return undefined
         if (['EIO', 'EISDIR', 'ENOTDIR', 'ELOOP', 'ERR_FS_FILE_TOO_LARGE'].includes(code)) {
-          return { kind: 'damaged', why: `it cannot be read (${code})` }
+          return { kind: 'unreadable', why: `it cannot be read (${code})` }
         }
         throw error
       }
@@ -409,7 +409,9 @@ class FolderStore implements FileStore {
     return this.#writing(async () => {
       const lease = await takeBuildLease(this.layout, this.leaseTimes, options)
       this.#leases.add(lease)
-      await sweepTmp(this.layout, lease, this.leaseTimes, { alsoStale: false }).catch(() => undefined)
+      await sweepTmp(this.layout, lease, this.leaseTimes, { alsoStale: false, ageMs: DAY_MS }).catch(
+        () => undefined,
+      )
       return lease
     })
   }

@@ -11,7 +11,7 @@ import type { FileStore } from './file-store.ts'
 import { errno, removeIfThere, stat, statIfThere, syncFolder } from './fs-calls.ts'
 import { naming } from './fs-errors.ts'
 import type { Lease } from './leases.ts'
-import { sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
+import { DAY_MS, sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
 import type { BuildRecord, Digest, StageRecord } from './types.ts'
 import { takeGcLease } from './using.ts'
 
@@ -22,6 +22,8 @@ export interface GcOptions {
   readonly keep?: 'all' | readonly Digest[]
   /** Keep what no build reaches when it was made or last used less than this ago. Default 0. */
   readonly olderThanMs?: number
+  /** Abandoned partial downloads are kept this long after they were last touched. Default a day. */
+  readonly leftoverAgeMs?: number
   readonly signal?: AbortSignal
 }
 
@@ -122,7 +124,8 @@ async function collect(
     }
   })
 
-  const sweeping = { dryRun: options.dryRun, alsoStale: true }
+  const ageMs = options.leftoverAgeMs ?? DAY_MS
+  const sweeping = { dryRun: options.dryRun, alsoStale: true, ageMs }
   for (const swept of [
     await sweepTmp(layout, lease, store.leaseTimes, sweeping),
     await sweepScratch(layout, lease, store.leaseTimes, sweeping),
@@ -181,7 +184,7 @@ async function readRecords(
   await inParallel(recordEntries(store.layout), WIDTH, async (entry) => {
     const parsed = await store.parseRecordFile(entry.digest)
     if (parsed === undefined) return
-    if (parsed.kind === 'newer') throw cannotTell(entry.path, parsed)
+    if (parsed.kind === 'newer' || parsed.kind === 'unreadable') throw cannotTell(entry.path, parsed)
     const isKept =
       reachable.has(entry.digest) ||
       (young !== undefined && ((await statIfThere(entry.path))?.mtimeMs ?? 0) > young)
@@ -192,7 +195,10 @@ async function readRecords(
   return { kept, dropped }
 }
 
-function cannotTell(path: string, parsed: { kind: 'damaged' | 'newer'; why: string }): ShardmillError {
+function cannotTell(
+  path: string,
+  parsed: { kind: 'damaged' | 'newer' | 'unreadable'; why: string },
+): ShardmillError {
   const hint =
     parsed.kind === 'newer'
       ? 'use the newer shardmill that wrote it; nothing was removed'

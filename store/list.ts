@@ -4,7 +4,7 @@ import { blobEntries, buildEntries, inParallel, recordEntries } from './entries.
 import type { FileStore } from './file-store.ts'
 import { list, statIfThere } from './fs-calls.ts'
 import { naming } from './fs-errors.ts'
-import type { BuildRecord, Digest } from './types.ts'
+import type { BuildRecord, Digest, StageRecord } from './types.ts'
 
 export interface StageListing {
   readonly stage: string
@@ -71,4 +71,12 @@ export function listStore(store: FileStore): Promise<StoreListing> {
 function compare(a: readonly [string, string | number], b: readonly [string, string | number]): number {
   if (a[0] !== b[0]) return a[0] < b[0] ? -1 : 1
   return a[1] === b[1] ? 0 : a[1] < b[1] ? -1 : 1
+}
+
+/** Every stage record that can be read, in no particular order. Blobs are not looked at. */
+export async function* eachRecord(store: FileStore): AsyncGenerator<StageRecord> {
+  for await (const entry of recordEntries(store.layout)) {
+    const parsed = await store.parseRecordFile(entry.digest)
+    if (parsed?.kind === 'ok') yield parsed.value
+  }
 }

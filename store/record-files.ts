@@ -12,11 +12,15 @@ const MIDDLE = '","value":'
 const TAIL = '}\n'
 const VALUE_AT = HEAD.length + 64 + MIDDLE.length
 
-/** What a record file turned out to be. `newer`: whole, but of a schema this version does not know. */
+/**
+ * What a record file turned out to be. newer: whole, but of a schema this version does not know. unreadable: the
+ * disk would not give it.
+ */
 export type Parsed<T> =
   | { readonly kind: 'ok'; readonly value: T }
   | { readonly kind: 'damaged'; readonly why: string; readonly stage?: string }
   | { readonly kind: 'newer'; readonly why: string; readonly stage?: string }
+  | { readonly kind: 'unreadable'; readonly why: string; readonly stage?: string }
 
 export function encodeRecord(value: StageRecord | BuildRecord): Buffer {
   const json = Buffer.from(JSON.stringify(value), 'utf8')

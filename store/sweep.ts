@@ -6,9 +6,7 @@ import { list, lstat, removeFolderIfEmpty, removeTree, rename, stat } from './fs
 import type { Layout } from './layout.ts'
 import { type Lease, type LeaseTimes, type Liveness, revoke, surveyLeases } from './leases.ts'
 
-const DAY_MS = 86_400_000
-/** Damaged files are kept this long for whoever wants to know what happened to them. */
-const QUARANTINE_MS = 7 * DAY_MS
+export const DAY_MS = 86_400_000
 
 export interface Swept {
   files: number
@@ -20,9 +18,11 @@ export interface SweepOptions {
   readonly dryRun?: boolean
   /** Also what belongs to a process without a heartbeat that is not proven dead. */
   readonly alsoStale: boolean
+  /** What has no owner to ask is removed when untouched for this long. */
+  readonly ageMs: number
 }
 
-/** Files in tmp/ whose writer is gone; such as name no writer when a day old. */
+/** Files in tmp/ whose writer is gone; such as name no writer when they are old. */
 export async function sweepTmp(
   layout: Layout,
   own: Lease,
@@ -40,12 +40,12 @@ export async function sweepTmp(
     const owner = /^([0-9a-f]{16})-/.exec(name)?.[1]
     const liveness = owner === undefined ? undefined : owners.get(owner)
     if (liveness === 'live' || (liveness === 'stale' && !options.alsoStale)) continue
-    await sweep(path, owner === undefined ? now - DAY_MS : now, swept, own, options)
+    await sweep(path, owner === undefined ? now - options.ageMs : now, swept, own, options)
   }
   return swept
 }
 
-/** Scratch folders nobody alive owns and nobody has touched for a day, and the leases of the dead. */
+/** Scratch folders nobody alive owns and nobody has touched lately, and the leases of the dead. */
 export async function sweepScratch(
   layout: Layout,
   own: Lease,
@@ -65,7 +65,7 @@ export async function sweepScratch(
   const keeping = new Set<string>()
   for (const { path, owner } of found) {
     const kept = owners.get(owner) === 'live' || owner === own.token
-    if (kept || !(await sweep(path, now - DAY_MS, swept, own, options, layout))) keeping.add(owner)
+    if (kept || !(await sweep(path, now - options.ageMs, swept, own, options, layout))) keeping.add(owner)
   }
   if (options.dryRun) return swept
   for (const name of names) await removeFolderIfEmpty(join(layout.scratch, name.name))
@@ -76,11 +76,12 @@ export async function sweepScratch(
   return swept
 }
 
+/** Damaged files stay seven times as long, for whoever wants to know what happened to them. */
 export async function sweepQuarantine(layout: Layout, own: Lease, options: SweepOptions): Promise<Swept> {
   const swept = { files: 0, bytes: 0 }
   const now = (await stat(own.path)).ctimeMs
   for (const entry of await list(layout.quarantine)) {
-    await sweep(join(layout.quarantine, entry.name), now - QUARANTINE_MS, swept, own, options)
+    await sweep(join(layout.quarantine, entry.name), now - 7 * options.ageMs, swept, own, options)
   }
   return swept
 }

@@ -1,5 +1,5 @@
 /** The YAML header of a dataset's README ("dataset card"), read as `huggingface_hub` reads it. */
-import { parseDocument } from 'yaml'
+import { parseDocument, type Tags } from 'yaml'
 import { ShardmillError } from '../../errors/index.ts'
 
 // Python's `\s`, which unlike JavaScript's knows U+001C–U+001F and U+0085, and not U+FEFF.
@@ -26,7 +26,12 @@ export function readCard(readme: string | undefined): Readonly<Record<string, un
 
 function parseYaml(yaml: string): unknown {
   try {
-    const document = parseDocument(yaml, { version: '1.1', uniqueKeys: false, logLevel: 'silent' })
+    const document = parseDocument(yaml, {
+      version: '1.1',
+      uniqueKeys: false,
+      logLevel: 'silent',
+      customTags: likePython,
+    })
     if (document.errors.length > 0) throw document.errors[0]
     return document.toJS()
   } catch (cause) {
@@ -37,6 +42,24 @@ function parseYaml(yaml: string): unknown {
       cause,
     })
   }
+}
+
+/** PyYAML takes fewer words for truth values and fewer texts for numbers than YAML 1.1 says. */
+function likePython(tags: Tags): Tags {
+  return tags.map((tag) => {
+    if (typeof tag !== 'object' || !('test' in tag)) return tag
+    if (tag.tag.endsWith(':bool') && tag.test?.test('y')) {
+      return { ...tag, test: /^(?:yes|Yes|YES|true|True|TRUE|on|On|ON)$/ }
+    }
+    if (tag.tag.endsWith(':bool') && tag.test?.test('n')) {
+      return { ...tag, test: /^(?:no|No|NO|false|False|FALSE|off|Off|OFF)$/ }
+    }
+    if (tag.tag.endsWith(':float') && tag.test?.test('1e3')) {
+      return { ...tag, test: /^(?:[-+]?[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)[eE][-+][0-9]+$/ }
+    }
+    if (tag.tag.endsWith(':int') && tag.test?.test('08')) return { ...tag, test: /^[-+]?(?:0|[1-9][0-9_]*)$/ }
+    return tag
+  })
 }
 
 export function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {

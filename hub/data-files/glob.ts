@@ -6,7 +6,24 @@
  * - `**` only as a whole segment: any number of folders; at the end, everything below
  * - `[abc]`, `[a-z]`, `[!abc]` one character of a set; an unclosed `[` stands for itself
  * - `{`, `}` and every other character stand for themselves: there is no brace expansion
+ *
+ * Patterns come from strangers' READMEs, so no regular expressions, which some patterns would keep busy for
+ * ever: all states are followed at once, in time proportional to path × pattern.
  */
+
+/** One step of a pattern: a character that passes `test`, once or (`many`) any number of times. */
+interface Step {
+  readonly test: (c: number) => boolean
+  readonly many?: boolean
+  /** The step to which one may go from here without a character. */
+  readonly skipTo?: number
+  /** What `test` accepts, where it is one character only. */
+  readonly literal?: string
+}
+
+const SLASH = 0x2f
+const any = () => true
+const inSegment = (c: number) => c !== SLASH
 
 /** True when `pattern` is a pattern and not the name of one file. */
 export function isPattern(pattern: string): boolean {
@@ -17,66 +34,105 @@ export function isPattern(pattern: string): boolean {
 export function compileGlob(pattern: string): ((path: string) => boolean) | undefined {
   const segments = pattern.split('/')
   const last = segments.length - 1
-  let source = ''
+  const steps: Step[] = []
   for (const [i, segment] of segments.entries()) {
-    if (segment === '*') source += i < last ? '[^/]+/' : '[^/]+'
-    else if (segment === '**') source += i < last ? '(?:.+/)?' : '.*'
-    else if (segment.includes('**')) return undefined
-    else source += translateSegment(segment) + (i < last ? '/' : '')
+    if (segment === '**') {
+      // `.*` at the end, `(.+/)?` before it
+      if (i === last) steps.push({ test: any, many: true })
+      else steps.push({ test: any, skipTo: steps.length + 3 }, { test: any, many: true }, exactly('/'))
+      continue
+    }
+    if (segment.includes('**')) return undefined
+    if (segment === '*') steps.push({ test: inSegment })
+    pushSegment(steps, segment)
+    if (i < last) steps.push(exactly('/'))
   }
-  const regex = new RegExp(`^(?:${source})$`, 'su')
-  if (pattern.includes('**')) return (path) => regex.test(path)
+  const part = longestLiteral(steps)
   // Without `**` the library lists only as deep as the pattern has segments, so a `[!x]` cannot eat a `/`.
-  return (path) => path.split('/').length === segments.length && regex.test(path)
+  const depth = segments.includes('**') ? undefined : segments.length
+  return (path) =>
+    path.includes(part) && (depth === undefined || path.split('/').length === depth) && run(steps, path)
 }
 
-function translateSegment(segment: string): string {
+function pushSegment(steps: Step[], segment: string): void {
   const chars = [...segment]
-  let out = ''
   for (let i = 0; i < chars.length; ) {
     const c = chars[i++]!
     if (c === '*') {
-      if (!out.endsWith('[^/]*')) out += '[^/]*'
+      steps.push({ test: inSegment, many: true })
     } else if (c === '?') {
-      out += '[^/]'
+      steps.push({ test: inSegment })
     } else if (c === '[') {
       let end = i
       if (chars[end] === '!') end++
       if (chars[end] === ']') end++ // a `]` in first place is a member
       while (end < chars.length && chars[end] !== ']') end++
       if (end >= chars.length) {
-        out += '\\['
+        steps.push(exactly('['))
       } else {
-        out += translateSet(chars.slice(i, end))
+        steps.push({ test: parseSet(chars.slice(i, end)) })
         i = end + 1
       }
     } else {
-      out += literal(c)
+      steps.push(exactly(c))
     }
   }
-  return out
 }
 
-function translateSet(chars: readonly string[]): string {
+function exactly(c: string): Step {
+  const code = c.codePointAt(0)!
+  return { test: (other) => other === code, literal: c }
+}
+
+function parseSet(chars: readonly string[]): (c: number) => boolean {
+  const codes = chars.map((c) => c.codePointAt(0)!)
   const negated = chars[0] === '!'
-  let members = ''
-  for (let i = negated ? 1 : 0; i < chars.length; ) {
-    const from = chars[i]!
-    const to = chars[i + 2]
-    if (chars[i + 1] === '-' && to !== undefined) {
-      // A range that runs backwards has no members.
-      if (from.codePointAt(0)! <= to.codePointAt(0)!) members += `${literal(from)}-${literal(to)}`
-      i += 3
-    } else {
-      members += literal(from)
-      i += 1
-    }
+  const ranges: [number, number][] = []
+  for (let i = negated ? 1 : 0; i < codes.length; ) {
+    const isRange = chars[i + 1] === '-' && i + 2 < codes.length
+    // A range that runs backwards has no members.
+    ranges.push([codes[i]!, isRange ? codes[i + 2]! : codes[i]!])
+    i += isRange ? 3 : 1
   }
-  if (members === '') return negated ? '.' : '(?!)'
-  return `[${negated ? '^' : ''}${members}]`
+  return (c) => ranges.some(([from, to]) => from <= c && c <= to) !== negated
 }
 
-/** The character itself, wherever in a regular expression it stands. */
-function literal(c: string): string {
-  return /^[\p{L}\p{N}_]$/u.test(c) ? c : `\\u{${c.codePointAt(0)!.toString(16)}}`
+/** A text that every match contains: most paths are told apart by it alone. */
+function longestLiteral(steps: readonly Step[]): string {
+  const runs = steps
+    // The `/` behind `**` may be skipped along with it.
+    .map((step, i) => (steps[i - 2]?.skipTo === i + 1 ? '\0' : (step.literal ?? '\0')))
+    .join('')
+    .split('\0')
+  return runs.reduce((longest, run) => (run.length > longest.length ? run : longest), '')
+}
+
+function run(steps: readonly Step[], path: string): boolean {
+  let now: number[] = []
+  let next: number[] = []
+  // The character at which a step was last put on the list, so that it stands there once.
+  const seen = new Int32Array(steps.length + 1).fill(-1)
+  reach(0, 0, now)
+  let at = 0
+  for (const char of path) {
+    const c = char.codePointAt(0)!
+    at++
+    for (const i of now) {
+      const step = steps[i]
+      if (step?.test(c)) reach(step.many ? i : i + 1, at, next)
+    }
+    if (next.length === 0) return false
+    ;[now, next] = [next, now]
+    next.length = 0
+  }
+  return now.includes(steps.length)
+
+  function reach(i: number, time: number, list: number[]): void {
+    if (seen[i] === time) return
+    seen[i] = time
+    list.push(i)
+    const step = steps[i]
+    if (step?.many) reach(i + 1, time, list)
+    if (step?.skipTo !== undefined) reach(step.skipTo, time, list)
+  }
 }

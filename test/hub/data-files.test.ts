@@ -127,8 +127,10 @@ test('strings compare by code point', () => {
   ])
 })
 
-test('a card is read as YAML 1.1', () => {
+test('a card is read as PyYAML reads it', () => {
   expect(readCard('---\na: no\nb: 0o7\nc: 012\nd: "é"\n---\n')).toEqual({ a: false, b: '0o7', c: 10, d: 'é' })
+  // As PyYAML, where YAML 1.1 itself says otherwise.
+  expect(readCard('---\na: [y, n, 1e3, 08, 1.5e+3]\n---\n')).toEqual({ a: ['y', 'n', '1e3', '08', 1500] })
   expect(readCard('# no header')).toEqual({})
   expect(readCard(undefined)).toEqual({})
 })
