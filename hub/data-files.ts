@@ -280,7 +280,7 @@ function match(listing: readonly string[], dir: string, pattern: string, config?
   const matches = isPattern(full) ? compileGlob(full) : (path: string) => path === full
   if (matches === undefined) {
     throw badCard(
-      `the path "${pattern}"${config === undefined ? '' : ` of config "${config}"`} has \`**\` beside other characters`,
+      `the path "${pattern.slice(0, 200)}"${config === undefined ? '' : ` of config "${config}"`} has \`**\` beside other characters`,
       '`**` must stand alone between slashes, as in "data/**/*.parquet".',
     )
   }
@@ -310,14 +310,18 @@ function join(dir: string, path: string): string {
   return dir === '' ? path : `${dir}/${path}`
 }
 
+const LONGEST_PATH = 4096
+
 /** A path of the README without `./` and doubled slashes. It must stay inside the dataset. */
 function cleanPath(path: string, config: string | undefined): string {
+  if (path.length > LONGEST_PATH)
+    throw badCard(`a path of config "${config ?? ''}" is ${path.length} characters long`)
   const segments = path
     .split('/')
     .filter((segment, i, all) => segment !== '.' && (segment !== '' || (i === 0 && all.length > 1)))
   if (segments[0] === '' || segments.includes('..') || path.includes('://') || path.includes('::')) {
     throw badCard(
-      `the path "${path}" of config "${config ?? ''}" leads out of the dataset`,
+      `the path "${path.slice(0, 200)}" of config "${config ?? ''}" leads out of the dataset`,
       'Paths in `configs` are relative to the folder of the README.',
     )
   }

@@ -232,16 +232,18 @@ export class LeafReader {
     this.#strings ??= noStrings
   }
 
+  /** Walks the levels and the values' lengths; the values themselves follow in runs (`#copyValues`). */
   #appendStrings(limits: Limits): boolean {
     const { present, slot } = this.leaf
     const repetitions = this.#repetitionBlock
     const definitions = this.#definitionBlock
     const end = this.#blockEnd
     const strings = this.#strings!
-    let { src, starts, lengths, count } = strings
-    let value = this.#value
-    let bytes = this.#bytes
+    const { lengths } = strings
     const offsets = this.#offsets
+    let { count } = strings
+    let value = this.#value
+    let copied = value
     let rows = this.rows
     let slots = this.#slots
     let size = this.#size
@@ -258,37 +260,62 @@ export class LeafReader {
       const level = definitions[i]!
       if (level === present) {
         if (value === count) {
+          this.#copyValues(strings, copied, value, size)
           strings.refill()
-          ;({ src, starts, lengths, count } = strings)
-          value = 0
+          count = strings.count
           if (count === 0) throw new Damage('a page has fewer values than its levels say')
+          value = 0
+          copied = 0
         }
-        const start = starts[value]!
-        const length = lengths[value]!
-        value++
-        if (size + length > bytes.length) {
-          this.#size = size
-          this.#growBytes(size + length)
-          bytes = this.#bytes
-        }
-        if (length < 24) {
-          for (let k = 0; k < length; k++) bytes[size + k] = src[start + k]!
-        } else {
-          bytes.set(src.subarray(start, start + length), size)
-        }
-        size += length
+        size += lengths[value++]!
+        if (size > maxRowBytes) throw tooLarge()
         offsets[++slots] = size
       } else if (level >= slot) {
         this.#validity()[slots] = 0
         offsets[++slots] = size
       }
     }
+    this.#copyValues(strings, copied, value, size)
     this.#value = value
     this.rows = rows
     this.#slots = slots
-    this.#size = size
     this.#block = i
     return full
+  }
+
+  /** Appends the values `from` to `to` of the strings’ block to the bytes, which then are `end` long. */
+  #copyValues(strings: StringValues, from: number, to: number, end: number): void {
+    if (from === to) return
+    const { src, starts, lengths, gap } = strings
+    const last = to - 1
+    let size = this.#size
+    if (gap !== undefined) {
+      // In one piece with the length prefixes between them, then closed up: a call per value less.
+      const region = starts[last]! + lengths[last]! - starts[from]!
+      if (size + region > this.#bytes.length) this.#growBytes(size + region)
+      const bytes = this.#bytes
+      bytes.set(src.subarray(starts[from], starts[from]! + region), size)
+      const shift = size - starts[from]!
+      size += lengths[from]!
+      for (let i = from + 1; i < to && gap > 0; i++) {
+        const start = starts[i]! + shift
+        const length = lengths[i]!
+        if (length > 20) bytes.copyWithin(size, start, start + length)
+        else for (let k = 0; k < length; k++) bytes[size + k] = bytes[start + k]!
+        size += length
+      }
+    } else {
+      if (end > this.#bytes.length) this.#growBytes(end)
+      const bytes = this.#bytes
+      for (let i = from; i < to; i++) {
+        const start = starts[i]!
+        const length = lengths[i]!
+        if (length > 40) bytes.set(src.subarray(start, start + length), size)
+        else for (let k = 0; k < length; k++) bytes[size + k] = src[start + k]!
+        size += length
+      }
+    }
+    this.#size = end
   }
 
   #appendInts(limits: Limits): boolean {
@@ -373,7 +400,7 @@ export class LeafReader {
   }
 
   #growBytes(needed: number): void {
-    if (needed > maxRowBytes) throw new Damage('it has a row of more than 2 GiB, which is not supported')
+    if (needed > maxRowBytes) throw tooLarge()
     const size = Math.min(maxRowBytes, Math.max(needed, this.#bytes.length * 2, this.#expectedBytes))
     const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer)
     bytes.set(this.#bytes.subarray(0, this.#size))
@@ -420,6 +447,10 @@ function checkLevels(block: Int32Array, got: number, count: number, max: number)
   if (worst > max) throw new Damage(`a level of ${worst}, where ${max} is the highest`)
 }
 
+function tooLarge(): Damage {
+  return new Damage('it has a row of more than 2 GiB, which is not supported')
+}
+
 function hasNull(valid: Uint8Array | undefined, slots: number): boolean {
   if (valid === undefined) return false
   for (let i = 0; i < slots; i++) if (valid[i] === 0) return true
@@ -430,6 +461,7 @@ const noStrings: StringValues = {
   src: new Uint8Array(0),
   starts: new Int32Array(0),
   lengths: new Int32Array(0),
+  gap: undefined,
   count: 0,
   refill() {},
 }

@@ -15,6 +15,8 @@ export interface StringValues {
   readonly src: Uint8Array
   readonly starts: Int32Array
   readonly lengths: Int32Array
+  /** Set where the values of a block lie one after the other, always so many bytes apart. */
+  readonly gap: number | undefined
   /** 0 after a `refill` means that the page has no more. */
   readonly count: number
   refill(): void
@@ -130,12 +132,16 @@ function walkPlain(
 }
 
 class PlainStrings implements StringValues {
+  readonly src: Uint8Array
   readonly starts = new Int32Array(blockSize)
   readonly lengths = new Int32Array(blockSize)
+  readonly gap = 4
   count = 0
   #position = 0
 
-  constructor(readonly src: Uint8Array) {}
+  constructor(src: Uint8Array) {
+    this.src = src
+  }
 
   refill(): void {
     this.count = walkPlain(this.src, this.#position, blockSize, this.starts, this.lengths)
@@ -147,20 +153,20 @@ class DictionaryStrings implements StringValues {
   readonly src: Uint8Array
   readonly starts = new Int32Array(blockSize)
   readonly lengths = new Int32Array(blockSize)
+  readonly gap = undefined
   count = 0
+  readonly #dictionary: StringDictionary
   readonly #indices: IndexBlocks
 
-  constructor(
-    indices: RleStream,
-    readonly dictionary: StringDictionary,
-  ) {
+  constructor(indices: RleStream, dictionary: StringDictionary) {
     this.src = dictionary.src
+    this.#dictionary = dictionary
     this.#indices = new IndexBlocks(indices, dictionary.starts.length)
   }
 
   refill(): void {
     const { starts, lengths } = this
-    const { starts: from, lengths: sizes } = this.dictionary
+    const { starts: from, lengths: sizes } = this.#dictionary
     this.count = this.#indices.refill()
     const { block } = this.#indices
     for (let i = 0; i < this.count; i++) {
@@ -202,17 +208,17 @@ class IndexBlocks {
 
 /** All lengths first, as deltas, then all bytes. */
 class DeltaLengthStrings implements StringValues {
+  readonly src: Uint8Array
   readonly starts = new Int32Array(blockSize)
   readonly lengths = new Int32Array(blockSize)
+  readonly gap = 0
   count = 0
   readonly #stream: DeltaStream
   readonly #block = new Float64Array(blockSize)
   #position: number
 
-  constructor(
-    readonly src: Uint8Array,
-    start: number,
-  ) {
+  constructor(src: Uint8Array, start: number) {
+    this.src = src
     this.#stream = new DeltaStream(src, start, src.length, 32)
     this.#position = this.#stream.findEnd()
   }
@@ -234,6 +240,7 @@ class DeltaStrings implements StringValues {
   src = new Uint8Array(64 * 1024)
   readonly starts = new Int32Array(blockSize)
   readonly lengths = new Int32Array(blockSize)
+  readonly gap = undefined
   count = 0
   readonly #prefixes: DeltaStream
   readonly #suffixes: DeltaLengthStrings
@@ -292,16 +299,17 @@ class PlainInts implements IntValues {
   readonly values = new Float64Array(blockSize)
   count = 0
   #index = 0
+  readonly #data: Uint8Array
+  readonly #width: 4 | 8
+  readonly #unsigned: boolean
   readonly #total: number
   readonly #step: number
   readonly #split: number
 
-  constructor(
-    readonly data: Uint8Array,
-    readonly width: 4 | 8,
-    readonly unsigned: boolean,
-    split: number,
-  ) {
+  constructor(data: Uint8Array, width: 4 | 8, unsigned: boolean, split: number) {
+    this.#data = data
+    this.#width = width
+    this.#unsigned = unsigned
     this.#total = Math.floor(data.length / width)
     this.#split = split
     this.#step = split === 1 ? width : 1
@@ -313,12 +321,13 @@ class PlainInts implements IntValues {
   }
 
   copy(out: Float64Array, count: number): void {
-    const { data, unsigned } = this
+    const data = this.#data
+    const unsigned = this.#unsigned
     const by = this.#split
     for (let i = 0; i < count; i++) {
       const at = (this.#index + i) * this.#step
       const low = data[at]! | (data[at + by]! << 8) | (data[at + 2 * by]! << 16) | (data[at + 3 * by]! << 24)
-      if (this.width === 4) {
+      if (this.#width === 4) {
         out[i] = unsigned ? low >>> 0 : low
         continue
       }
@@ -344,29 +353,31 @@ function beyond(high: number, low: number, unsigned: boolean): number {
 class DictionaryInts implements IntValues {
   readonly values = new Float64Array(blockSize)
   count = 0
+  readonly #dictionary: Float64Array
   readonly #indices: IndexBlocks
 
-  constructor(
-    indices: RleStream,
-    readonly dictionary: Float64Array,
-  ) {
+  constructor(indices: RleStream, dictionary: Float64Array) {
+    this.#dictionary = dictionary
     this.#indices = new IndexBlocks(indices, dictionary.length)
   }
 
   refill(): void {
     this.count = this.#indices.refill()
     const { block } = this.#indices
-    for (let i = 0; i < this.count; i++) this.values[i] = this.dictionary[block[i]!]!
+    for (let i = 0; i < this.count; i++) this.values[i] = this.#dictionary[block[i]!]!
   }
 }
 
 class DeltaInts implements IntValues {
   readonly values = new Float64Array(blockSize)
   count = 0
+  readonly #stream: DeltaStream
 
-  constructor(readonly stream: DeltaStream) {}
+  constructor(stream: DeltaStream) {
+    this.#stream = stream
+  }
 
   refill(): void {
-    this.count = this.stream.read(this.values, blockSize)
+    this.count = this.#stream.read(this.values, blockSize)
   }
 }

@@ -3,6 +3,7 @@
  * The work itself is in stages/, a file each.
  */
 import type { BlobRef, Digest, Json } from '../store/types.ts'
+import { stageKey } from './keys.ts'
 
 /**
  * Raise a version when the same question would now give other bytes (or other statistics); nothing else
@@ -49,15 +50,103 @@ export interface StageResult {
   readonly key: Digest
   readonly outputs: Readonly<Record<string, BlobRef>>
   readonly stats: Readonly<Record<string, Json>>
+  /** Numbered outputs (`segment.00000000`, …) that are too many to be passed around, by their common name. */
+  readonly lists?: Readonly<Record<string, StoredList>>
+}
+
+/** A list stored as a blob of canonical JSON. */
+export interface StoredList {
+  readonly list: Digest
+  readonly count: number
+}
+
+/** A list that may be too long for a message: its items, or where they are stored. In process always the items. */
+export type Long<T> = readonly T[] | StoredList
+
+export function isStored<T>(list: Long<T>): list is StoredList {
+  return 'list' in list
+}
+
+export function lengthOf<T>(list: Long<T>): number {
+  return isStored(list) ? list.count : list.length
+}
+
+/** The items of a list that was never put away; everything in process is such a one. */
+export function itemsOf<T>(list: Long<T>): readonly T[] {
+  if (isStored(list)) throw new TypeError(`list ${list.list} is stored, its items are not here`)
+  return list
+}
+
+/** What determines a call's result, and nothing else. */
+export function keyOf({ stage, params, inputs }: StageCall): Digest {
+  return stageKey({ stage, version: stages[stage].version, params, inputs })
+}
+
+/** Numbered outputs of a stage, in order. */
+export function numberedOutputs({ outputs, lists }: Pick<StageResult, 'outputs' | 'lists'>, name: string): Long<BlobRef> {
+  const stored = lists?.[name]
+  if (stored !== undefined) return stored
+  return Object.keys(outputs)
+    .filter((output) => output.startsWith(`${name}.`))
+    .sort()
+    .map((output) => outputs[output]!)
+}
+
+/** A piece of the orchestration that could be run elsewhere: plain JSON in, plain JSON out. */
+export interface Part<A, R> {
+  /** Its name on Temporal, where it may be a child workflow. */
+  readonly name: string
+  readonly run: (args: A, run: Runner) => Promise<R>
+}
+
+/** How a part is known among its siblings. */
+export interface PartPlace {
+  /** Readable, and the same in every run: child workflows are named after it. */
+  readonly id: string
+  /** How people name it. */
+  readonly title: string
+  /** True for a part that is large enough to have a history of its own. */
+  readonly large: boolean
 }
 
 /** Runs stages: in process, as Temporal activities, or not at all (plan). The orchestration knows only this. */
 export interface Runner {
   stage(call: StageCall): Promise<StageResult>
-  /** Stores a JSON value as a blob, so that long lists travel as a digest. */
-  list(value: Json): Promise<Digest>
+  /** Runs a part of the orchestration: here, or (large ones, on Temporal) as a workflow of its own. */
+  part<A, R>(part: Part<A, R>, args: A, place: PartPlace): Promise<R>
+  /** Runs `work` over `items`, at most `limit` at a time, results in order. */
+  each<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]>
+  /** Lists put one after the other; stored when they are long and the runner passes messages. */
+  pack<T>(lists: readonly Long<T>[]): Promise<Long<T>>
+  /** Items `from` to `to` (exclusive) of a list. */
+  slice<T>(list: Long<T>, from: number, to: number): Promise<readonly T[]>
+  /** Stores the lists' items, one after the other, as one JSON blob that stages can take as an input. */
+  list(lists: readonly Long<Json>[]): Promise<Digest>
   /** Tells an observer where the build is; must not influence it. */
   note(event: BuildEvent): void
+}
+
+/** What runners in one process have in common: parts are calls, lists are arrays. */
+export abstract class LocalRunner implements Runner {
+  abstract stage(call: StageCall): Promise<StageResult>
+  abstract list(lists: readonly Long<Json>[]): Promise<Digest>
+  abstract note(event: BuildEvent): void
+
+  part<A, R>(part: Part<A, R>, args: A, _place: PartPlace): Promise<R> {
+    return part.run(args, this)
+  }
+
+  each<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+    return mapBounded(items, limit, work)
+  }
+
+  async pack<T>(lists: readonly Long<T>[]): Promise<Long<T>> {
+    return lists.flatMap((list) => itemsOf(list))
+  }
+
+  async slice<T>(list: Long<T>, from: number, to: number): Promise<readonly T[]> {
+    return itemsOf(list).slice(from, to)
+  }
 }
 
 export type BuildEvent =

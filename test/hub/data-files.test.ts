@@ -106,6 +106,29 @@ test('a broken config tells why, and has no splits', () => {
   expect(y).toEqual({ name: 'y', default: false, splits: [{ name: 'train', files: ['a.csv'] }] })
 })
 
+test('a pattern that backtracks without end in a regular expression is no trouble', () => {
+  const files = ['a'.repeat(3000), `${'a'.repeat(3000)}b.csv`, `${'a/'.repeat(1500)}b.csv`]
+  for (const pattern of [
+    '*a'.repeat(1000),
+    `${'**/'.repeat(1000)}*c`,
+    `${'**/*a/'.repeat(600)}**`,
+    '[!b]*'.repeat(800),
+  ]) {
+    const readme = `---\nconfigs:\n- config_name: x\n  data_files: ["${pattern}", "*b.csv"]\n---\n`
+    expect(findDataFiles(files, readme).configs[0]!.splits[0]!.files).toContain(files[1])
+  }
+  expect(refusedPath('*'.repeat(5000))).toBe('BAD_FILE')
+
+  function refusedPath(path: string): string | undefined {
+    try {
+      findDataFiles(files, `---\nconfigs:\n- config_name: x\n  data_files: "${path}"\n---\n`)
+    } catch (error) {
+      if (isShardmillError(error)) return error.code
+    }
+    return undefined
+  }
+})
+
 test('100,000 files are sorted out', () => {
   const files = Array.from({ length: 100_000 }, (_, i) => `d${i % 100}/part-${i}.parquet`)
   const [config] = findDataFiles(files, undefined).configs

@@ -18,6 +18,7 @@ import {
   run,
   sized,
   string,
+  struct,
   text,
   u32,
 } from './craft.ts'
@@ -387,6 +388,7 @@ describe('files that contradict themselves', () => {
     ],
     ['codec LZO', flat([good], 2, { codec: 3 }), /lzo is not supported/],
     ['a codec that is none', flat([good], 2, { codec: 42 }), /codec number 42 is not supported/],
+    ['an encrypted column', flat([good], 2, { chunk: { 8: struct({}) } }), /is encrypted/],
     ['data in another file', flat([good], 2, { chunk: { 1: text('other.parquet') } }), /another file/],
     ['data after the file’s end', flat([good], 2, { meta: { 7: int(10 ** 9) } }), /outside the file/],
     ['data before the file’s start', flat([good], 2, { meta: { 9: int(1) } }), /outside the file/],
