@@ -13,13 +13,23 @@ export function completionScript(shell: string, program: Command): string {
   if (shell === 'fish') {
     return `${[
       'complete -c shardmill -f',
-      ...commands.map(({ name, about }) => `complete -c shardmill -n __fish_use_subcommand -a ${name} -d '${about.replace(/'/g, "\\'")}'`),
-      ...commands.flatMap(({ name, options }) => options.map((option) => `complete -c shardmill -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`)),
+      ...commands.map(
+        ({ name, about }) =>
+          `complete -c shardmill -n __fish_use_subcommand -a ${name} -d '${about.replace(/'/g, "\\'")}'`,
+      ),
+      ...commands.flatMap(({ name, options }) =>
+        options.map(
+          (option) => `complete -c shardmill -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`,
+        ),
+      ),
       "complete -c shardmill -n '__fish_seen_subcommand_from build plan verify inspect trace hub' -F",
     ].join('\n')}\n`
   }
-  if (shell !== 'bash' && shell !== 'zsh') throw new ShardmillError('USAGE', `no completion for ${shell}; there is bash, zsh and fish`)
-  const cases = commands.map(({ name, options, children }) => `    ${name}) words="${[...children, ...options].join(' ')}" ;;`).join('\n')
+  if (shell !== 'bash' && shell !== 'zsh')
+    throw new ShardmillError('USAGE', `no completion for ${shell}; there is bash, zsh and fish`)
+  const cases = commands
+    .map(({ name, options, children }) => `    ${name}) words="${[...children, ...options].join(' ')}" ;;`)
+    .join('\n')
   const head = shell === 'zsh' ? 'autoload -U +X bashcompinit && bashcompinit\n' : ''
   return `${head}_shardmill() {
   local current="\${COMP_WORDS[COMP_CWORD]}" words="${names}"

@@ -1,6 +1,8 @@
 /** Figures as people read them. Fixed to one locale, so that no machine prints them differently. */
 export function count(value: number): string {
-  return Math.round(value).toString().replace(/\B(?=(\d{3})+$)/g, ',')
+  return Math.round(value)
+    .toString()
+    .replace(/\B(?=(\d{3})+$)/g, ',')
 }
 
 export function short(value: number): string {
@@ -30,8 +32,13 @@ export function duration(seconds: number): string {
 /** Columns aligned: the first to the left, the rest to the right. */
 export function table(rows: readonly (readonly string[])[], indent = '  '): string {
   const widths: number[] = []
-  for (const row of rows) row.forEach((cell, i) => {
-    widths[i] = Math.max(widths[i] ?? 0, cell.length)
-  })
-  return rows.map((row) => `${indent}${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`.trimEnd()).join('\n')
+  for (const row of rows)
+    row.forEach((cell, i) => {
+      widths[i] = Math.max(widths[i] ?? 0, cell.length)
+    })
+  return rows
+    .map((row) =>
+      `${indent}${row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ')}`.trimEnd(),
+    )
+    .join('\n')
 }

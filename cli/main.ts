@@ -2,7 +2,6 @@
 /** The command line. Commands are loaded when they are called, so that `--help` is instant. */
 import { Command, CommanderError, Option } from 'commander'
 import { toolVersion } from '../errors/version.ts'
-import { completionScript } from './completion.ts'
 import type { BuildFlags } from './commands/build.ts'
 import type { DemoFlags } from './commands/demo.ts'
 import type { HubFlags } from './commands/hub.ts'
@@ -10,13 +9,21 @@ import type { InspectFlags } from './commands/inspect.ts'
 import type { PlanFlags } from './commands/plan.ts'
 import type { StoreFlags } from './commands/store.ts'
 import type { TraceFlags } from './commands/trace.ts'
+import { completionScript } from './completion.ts'
 import { type GlobalOptions, run } from './run.ts'
 
-const storeOption = () => new Option('--store <dir>', 'where finished stages are kept (default: $SHARDMILL_STORE, else a per-user cache folder)')
+const storeOption = () =>
+  new Option(
+    '--store <dir>',
+    'where finished stages are kept (default: $SHARDMILL_STORE, else a per-user cache folder)',
+  )
 const jsonOption = () => new Option('--json', 'machine-readable result on stdout')
 const threadsOption = () => new Option('--threads <n>', 'worker threads (default: one a core)')
 const setOption = () =>
-  new Option('--set <path=value>', 'change a field of the recipe, e.g. splits.val[1].stop=100; may be repeated').argParser((value: string, before: string[] = []) => [...before, value])
+  new Option(
+    '--set <path=value>',
+    'change a field of the recipe, e.g. splits.val[1].stop=100; may be repeated',
+  ).argParser((value: string, before: string[] = []) => [...before, value])
 
 export function createProgram(): Command {
   const program = new Command('shardmill')
@@ -29,7 +36,9 @@ export function createProgram(): Command {
     .showHelpAfterError('(`--help` says more)')
     .exitOverride()
     .configureHelp({ sortSubcommands: false, showGlobalOptions: true })
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Examples:
   $ shardmill build recipes/nanochat-sft.yaml --out out/
   $ shardmill verify out/
@@ -37,7 +46,8 @@ Examples:
 
 Exit codes: 0 done, 1 failed, 2 usage or recipe, 3 verification failed, 4 not reproducible (--locked),
 5 the hub cannot be reached, 130 interrupted.
-Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO_COLOR.`)
+Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO_COLOR.`,
+    )
 
   program
     .command('build')
@@ -51,13 +61,20 @@ Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO
     .option('--write-lock [file]', 'write what the recipe resolved to, to commit and to build with --locked')
     .option('--recheck', 'read an existing output again even if nothing has touched it')
     .addOption(jsonOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
   $ shardmill build recipes/nanochat-sft.yaml --out out/ --set maxSeqLen=1024
 
 A build that was stopped, however hard, goes on where it was: run the same command again.
---json prints one object: schema, output, stages {run, cached}, splits {val, train}, files [{path, sha256, bytes}].`)
-    .action(run(async (context, recipe: string, options: BuildFlags) => (await import('./commands/build.ts')).buildCommand(context, recipe, options)))
+--json prints one object: schema, output, stages {run, cached}, splits {val, train}, files [{path, sha256, bytes}].`,
+    )
+    .action(
+      run(async (context, recipe: string, options: BuildFlags) =>
+        (await import('./commands/build.ts')).buildCommand(context, recipe, options),
+      ),
+    )
 
   program
     .command('plan')
@@ -66,20 +83,34 @@ A build that was stopped, however hard, goes on where it was: run the same comma
     .addOption(storeOption())
     .addOption(setOption())
     .addOption(jsonOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  $ shardmill plan recipes/nanochat-sft.yaml --set shuffle.seed=43`)
-    .action(run(async (context, recipe: string, options: PlanFlags) => (await import('./commands/plan.ts')).planCommand(context, recipe, options)))
+  $ shardmill plan recipes/nanochat-sft.yaml --set shuffle.seed=43`,
+    )
+    .action(
+      run(async (context, recipe: string, options: PlanFlags) =>
+        (await import('./commands/plan.ts')).planCommand(context, recipe, options),
+      ),
+    )
 
   program
     .command('verify')
     .description('check an output folder from nothing but its own files')
     .argument('<dir>', 'a folder that `build` has written')
     .addOption(jsonOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  $ shardmill verify out/`)
-    .action(run(async (context, dir: string, options: { json?: boolean }) => (await import('./commands/verify.ts')).verifyCommand(context, dir, options)))
+  $ shardmill verify out/`,
+    )
+    .action(
+      run(async (context, dir: string, options: { json?: boolean }) =>
+        (await import('./commands/verify.ts')).verifyCommand(context, dir, options),
+      ),
+    )
 
   program
     .command('inspect')
@@ -89,12 +120,19 @@ Example:
     .option('--conversations <k>', 'how many', '3')
     .addOption(storeOption())
     .addOption(jsonOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
   $ shardmill inspect out/sft_val_000000.bin --at 5000 --conversations 1
 
-On a terminal what is trained on is green; elsewhere it stands between « and ».`)
-    .action(run(async (context, shard: string, options: InspectFlags) => (await import('./commands/inspect.ts')).inspectCommand(context, shard, options)))
+On a terminal what is trained on is green; elsewhere it stands between « and ».`,
+    )
+    .action(
+      run(async (context, shard: string, options: InspectFlags) =>
+        (await import('./commands/inspect.ts')).inspectCommand(context, shard, options),
+      ),
+    )
 
   program
     .command('trace')
@@ -102,10 +140,17 @@ On a terminal what is trained on is green; elsewhere it stands between « and »
     .argument('<shard>', 'a file of an output folder')
     .option('--full', 'every partition, not only the first few of each source')
     .addOption(jsonOption())
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
-  $ shardmill trace out/sft_train_000001.bin`)
-    .action(run(async (context, shard: string, options: TraceFlags) => (await import('./commands/trace.ts')).traceCommand(context, shard, options)))
+  $ shardmill trace out/sft_train_000001.bin`,
+    )
+    .action(
+      run(async (context, shard: string, options: TraceFlags) =>
+        (await import('./commands/trace.ts')).traceCommand(context, shard, options),
+      ),
+    )
 
   const store = program.command('store').description('look into, check and clean the store')
   store
@@ -114,15 +159,25 @@ Example:
     .addOption(storeOption())
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ shardmill store ls')
-    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeLs(context, options)))
+    .action(
+      run(async (context, options: StoreFlags) =>
+        (await import('./commands/store.ts')).storeLs(context, options),
+      ),
+    )
   store
     .command('check')
-    .description('re-read every blob and record; what is damaged is moved away and made again by the next build')
+    .description(
+      're-read every blob and record; what is damaged is moved away and made again by the next build',
+    )
     .addOption(storeOption())
     .option('--no-repair', 'only report')
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ shardmill store check')
-    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeCheck(context, options)))
+    .action(
+      run(async (context, options: StoreFlags) =>
+        (await import('./commands/store.ts')).storeCheck(context, options),
+      ),
+    )
   store
     .command('gc')
     .description('remove what no build needs')
@@ -133,7 +188,11 @@ Example:
     .option('-y, --yes', 'do not ask')
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ shardmill store gc --dry-run')
-    .action(run(async (context, options: StoreFlags) => (await import('./commands/store.ts')).storeGc(context, options)))
+    .action(
+      run(async (context, options: StoreFlags) =>
+        (await import('./commands/store.ts')).storeGc(context, options),
+      ),
+    )
 
   program
     .command('hub')
@@ -141,13 +200,20 @@ Example:
     .argument('<dir>', 'a folder laid out datasets/<org>/<name>/<files>')
     .option('--port <n>', 'port (0: any free one)', '0')
     .option('--host <address>', 'address to listen on', '127.0.0.1')
-    .addHelpText('after', `
+    .addHelpText(
+      'after',
+      `
 Example:
   $ shardmill hub demo/hub --port 8080
   $ HF_ENDPOINT=http://127.0.0.1:8080 shardmill build recipes/demo.yaml --out out/
 
-The first line of stdout is the address. With HF_TOKEN set in its environment, requests need that token.`)
-    .action(run(async (context, dir: string, options: HubFlags) => (await import('./commands/hub.ts')).hubCommand(context, dir, options)))
+The first line of stdout is the address. With HF_TOKEN set in its environment, requests need that token.`,
+    )
+    .action(
+      run(async (context, dir: string, options: HubFlags) =>
+        (await import('./commands/hub.ts')).hubCommand(context, dir, options),
+      ),
+    )
 
   program
     .command('demo')
@@ -156,7 +222,11 @@ The first line of stdout is the address. With HF_TOKEN set in its environment, r
     .addOption(storeOption())
     .addOption(jsonOption())
     .addHelpText('after', '\nExample:\n  $ shardmill demo')
-    .action(run(async (context, options: DemoFlags) => (await import('./commands/demo.ts')).demoCommand(context, options)))
+    .action(
+      run(async (context, options: DemoFlags) =>
+        (await import('./commands/demo.ts')).demoCommand(context, options),
+      ),
+    )
 
   program
     .command('schema')

@@ -117,7 +117,18 @@ export class ProgressView implements BuildObserver {
   private group(stage: string): Group {
     let group = this.groups.get(stage)
     if (group === undefined) {
-      group = { stage, startedAt: Date.now(), expected: 0, cached: 0, run: 0, rows: 0, tokens: 0, bytes: 0, running: new Map(), endedAt: Date.now() }
+      group = {
+        stage,
+        startedAt: Date.now(),
+        expected: 0,
+        cached: 0,
+        run: 0,
+        rows: 0,
+        tokens: 0,
+        bytes: 0,
+        running: new Map(),
+        endedAt: Date.now(),
+      }
       this.groups.set(stage, group)
     }
     return group
@@ -129,7 +140,9 @@ export class ProgressView implements BuildObserver {
 
   /** Prints what the split's stages came to, and forgets them. */
   private closeSplit(): void {
-    const lines = this.inOrder().filter(({ run, cached }) => run + cached > 0).map((group) => this.lineOf(group, true))
+    const lines = this.inOrder()
+      .filter(({ run, cached }) => run + cached > 0)
+      .map((group) => this.lineOf(group, true))
     this.groups = new Map()
     this.publishing = ''
     if (lines.length > 0) this.say(lines.join('\n'))
@@ -166,7 +179,8 @@ export class ProgressView implements BuildObserver {
     const parts = [`  ${name}`]
     if (!ended) parts.push(bar(total === 0 ? 0 : (done + partial) / total))
     parts.push(`${count(done)}${ended ? '' : `/${count(total)}`}`)
-    if (group.cached > 0) parts.push(this.color.dim(group.cached === done ? 'cached' : `${count(group.cached)} cached`))
+    if (group.cached > 0)
+      parts.push(this.color.dim(group.cached === done ? 'cached' : `${count(group.cached)} cached`))
     if (figures.rows > 0) parts.push(`${short(figures.rows)} rows`)
     if (figures.tokens > 0) parts.push(`${short(figures.tokens)} tokens`)
     if (figures.bytes > 0) parts.push(`${bytes(figures.bytes)}`)
@@ -175,7 +189,8 @@ export class ProgressView implements BuildObserver {
       else if (figures.tokens > 0) parts.push(this.color.dim(`${short(figures.tokens / seconds)} tokens/s`))
       if (ended) parts.push(this.color.dim(duration(seconds)))
       const share = (done - group.cached + partial) / Math.max(1, total - group.cached)
-      if (!ended && share > 0.05 && share < 1) parts.push(this.color.dim(`${duration((seconds / share) * (1 - share))} left`))
+      if (!ended && share > 0.05 && share < 1)
+        parts.push(this.color.dim(`${duration((seconds / share) * (1 - share))} left`))
     }
     return parts.join('  ')
   }

@@ -25,7 +25,9 @@ const exitCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
 }
 
 /** Wraps a command's action: signals, errors, exit codes. A number it returns is the exit code. */
-export function run<Args extends unknown[]>(action: (context: CommandContext, ...args: Args) => Promise<number | void>) {
+export function run<Args extends unknown[]>(
+  action: (context: CommandContext, ...args: Args) => Promise<number | void>,
+) {
   return async (...args: unknown[]): Promise<void> => {
     const command = args.at(-1) as Command
     const options = command.optsWithGlobals() as { quiet?: boolean; verbose?: boolean; json?: boolean }
@@ -41,7 +43,11 @@ export function run<Args extends unknown[]>(action: (context: CommandContext, ..
       if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
       throw error
     })
-    const context: CommandContext = { quiet: options.quiet === true, verbose: options.verbose === true, signal: stop.signal }
+    const context: CommandContext = {
+      quiet: options.quiet === true,
+      verbose: options.verbose === true,
+      signal: stop.signal,
+    }
     try {
       const code = await action(context, ...(args.slice(0, -1) as Args))
       process.exitCode = code ?? 0
@@ -55,18 +61,31 @@ export function run<Args extends unknown[]>(action: (context: CommandContext, ..
 }
 
 function fail(error: unknown, json: boolean, { verbose, signal }: CommandContext): void {
-  const shown = signal.aborted && !isShardmillError(error, 'INTERRUPTED') ? new ShardmillError('INTERRUPTED', 'interrupted') : error
+  const shown =
+    signal.aborted && !isShardmillError(error, 'INTERRUPTED')
+      ? new ShardmillError('INTERRUPTED', 'interrupted')
+      : error
   if (isShardmillError(shown)) {
     process.exitCode = exitCodes[shown.code] ?? 1
-    if (json) process.stdout.write(`${JSON.stringify({ schema: 1, error: { ...shown.toFacts(), message: shown.message } })}\n`)
+    if (json)
+      process.stdout.write(
+        `${JSON.stringify({ schema: 1, error: { ...shown.toFacts(), message: shown.message } })}\n`,
+      )
     const color = paint(process.stderr)
-    process.stderr.write(`${shown.code === 'INTERRUPTED' ? shown.message : `${color.red('error:')} ${cleanText(shown.message)}`}\n`)
+    process.stderr.write(
+      `${shown.code === 'INTERRUPTED' ? shown.message : `${color.red('error:')} ${cleanText(shown.message)}`}\n`,
+    )
     if (shown.hint !== undefined) process.stderr.write(`${color.dim('hint:')} ${cleanText(shown.hint)}\n`)
     if (verbose && shown.stack !== undefined) process.stderr.write(`${shown.stack}\n`)
     return
   }
   process.exitCode = 1
   const { message, stack } = shown instanceof Error ? shown : new Error(String(shown))
-  if (json) process.stdout.write(`${JSON.stringify({ schema: 1, error: { code: 'BUG', message, retryable: false } })}\n`)
-  process.stderr.write(`error: ${cleanText(message)}\nThis is a mistake in shardmill; please report it with what follows.\n${stack ?? ''}\n`)
+  if (json)
+    process.stdout.write(
+      `${JSON.stringify({ schema: 1, error: { code: 'BUG', message, retryable: false } })}\n`,
+    )
+  process.stderr.write(
+    `error: ${cleanText(message)}\nThis is a mistake in shardmill; please report it with what follows.\n${stack ?? ''}\n`,
+  )
 }

@@ -9,7 +9,10 @@ export class Ticker {
 
   constructor(name: string, quiet: boolean) {
     this.name = name
-    this.redraw = !quiet && process.stderr.isTTY === true && process.env['TERM'] !== 'dumb' ? createLogUpdate(process.stderr) : undefined
+    this.redraw =
+      !quiet && process.stderr.isTTY === true && process.env['TERM'] !== 'dumb'
+        ? createLogUpdate(process.stderr)
+        : undefined
   }
 
   show(done: number, total: number): void {
@@ -19,7 +22,9 @@ export class Ticker {
     this.last = now
     const share = total === 0 ? 1 : Math.min(1, done / total)
     const filled = Math.round(share * 24)
-    this.redraw(`${this.name} [${'='.repeat(filled)}${' '.repeat(24 - filled)}] ${bytes(done)} of ${bytes(total)}`)
+    this.redraw(
+      `${this.name} [${'='.repeat(filled)}${' '.repeat(24 - filled)}] ${bytes(done)} of ${bytes(total)}`,
+    )
   }
 
   close(): void {

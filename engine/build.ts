@@ -6,12 +6,13 @@ import { dirname } from 'node:path'
 import { isShardmillError } from '../errors/index.ts'
 import { createHub, type Hub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
-import { makeOutput, type Output } from '../output/manifest.ts'
 import { inspectOutputFolder } from '../output/folder.ts'
+import { makeOutput, type Output } from '../output/manifest.ts'
 import { publish } from '../output/publish.ts'
-import { buildDataset, type BuildResult } from '../pipeline/build.ts'
+import { type BuildResult, buildDataset } from '../pipeline/build.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
 import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import { assertSameLock } from '../recipe/lock-file.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
@@ -19,7 +20,6 @@ import type { StagePool } from '../stages/pool.ts'
 import { sha256 } from '../store/digest.ts'
 import type { FileStore } from '../store/file-store.ts'
 import type { Digest, Json } from '../store/types.ts'
-import { assertSameLock } from '../recipe/lock-file.ts'
 import type { BuildObserver } from './events.ts'
 import { InProcessRunner, interrupted } from './in-process.ts'
 
@@ -62,7 +62,10 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   const recipe = parseRecipe(options.recipe.text, options.recipe.file, options.recipe.settings)
   await inspectOutputFolder(options.out)
   const store = await openStore(options.store, { onWarning: (text) => options.observer.notice(text) })
-  const lease = await store.leaseForBuild({ signal: options.signal, onWait: (text) => options.observer.notice(text) })
+  const lease = await store.leaseForBuild({
+    signal: options.signal,
+    onWait: (text) => options.observer.notice(text),
+  })
   const hub = onceHub(options)
   let pool: StagePool | undefined
   const makePool = async () => {
@@ -83,7 +86,14 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
         })
         if (options.locked !== undefined) assertSameLock(options.locked, lock)
         await options.onResolved?.(lock)
-        const runner = new InProcessRunner({ store, pool: makePool, threads: options.threads, hub, signal: options.signal, observer: options.observer })
+        const runner = new InProcessRunner({
+          store,
+          pool: makePool,
+          threads: options.threads,
+          hub,
+          signal: options.signal,
+          observer: options.observer,
+        })
         try {
           return await buildOnce(lock, runner, store, ran, options)
         } finally {
@@ -101,7 +111,13 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   }
 }
 
-async function buildOnce(lock: Lock, runner: InProcessRunner, store: FileStore, ranBefore: ReadonlySet<Digest>, options: BuildOptions): Promise<BuildOutcome> {
+async function buildOnce(
+  lock: Lock,
+  runner: InProcessRunner,
+  store: FileStore,
+  ranBefore: ReadonlySet<Digest>,
+  options: BuildOptions,
+): Promise<BuildOutcome> {
   const result = await buildDataset(lock, runner)
   const rejected = await gatherRejected(result, store)
   const output = makeOutput(lock, result, runner.records.values(), runner.lists, rejected, sha256)
@@ -145,18 +161,30 @@ async function discardDamaged(error: unknown, store: FileStore, observer: BuildO
 
 /** Files that no stage made: they would be lost to garbage collection without being named. */
 function importedFiles(lock: Lock): Digest[] {
-  const files = [lock.tokenizer.file, ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [...source.files, ...Object.values(source.aux)])]
-  return files.flatMap(({ hub, sha256: digest }) => (hub === undefined && digest !== undefined ? [digest] : []))
+  const files = [
+    lock.tokenizer.file,
+    ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [
+      ...source.files,
+      ...Object.values(source.aux),
+    ]),
+  ]
+  return files.flatMap(({ hub, sha256: digest }) =>
+    hub === undefined && digest !== undefined ? [digest] : [],
+  )
 }
 
 /** The rows that were set aside, of all sources, each with its split and source. */
-async function gatherRejected({ splits }: BuildResult, store: FileStore): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
+async function gatherRejected(
+  { splits }: BuildResult,
+  store: FileStore,
+): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
   const lines: string[] = []
   for (const split of ['val', 'train'] as const) {
     for (const { label, file, blob } of splits[split].rejects) {
       const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
       for (const line of text.split('\n')) {
-        if (line !== '') lines.push(JSON.stringify({ split, source: label, file, ...(JSON.parse(line) as object) }))
+        if (line !== '')
+          lines.push(JSON.stringify({ split, source: label, file, ...(JSON.parse(line) as object) }))
       }
     }
   }
@@ -164,4 +192,3 @@ async function gatherRejected({ splits }: BuildResult, store: FileStore): Promis
   const bytes = Buffer.from(`${lines.join('\n')}\n`)
   return { bytes, digest: sha256(bytes) }
 }
-

@@ -4,15 +4,22 @@
  */
 import { hostname, userInfo } from 'node:os'
 import { ShardmillError } from '../errors/index.ts'
+import { toolVersion } from '../errors/version.ts'
 import type { Hub } from '../hub/client/hub.ts'
 import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
-import { type BuildEvent, type Lane, type Runner, type StageCall, type StageResult, stages } from '../pipeline/stage.ts'
+import {
+  type BuildEvent,
+  type Lane,
+  type Runner,
+  type StageCall,
+  type StageResult,
+  stages,
+} from '../pipeline/stage.ts'
 import type { StageOutput } from '../stages/define-stage.ts'
 import { createDownload } from '../stages/download.ts'
 import { Meter } from '../stages/meter.ts'
 import type { StagePool } from '../stages/pool.ts'
 import type { Circumstances, Digest, Json, StageRecord, Store } from '../store/types.ts'
-import { toolVersion } from '../errors/version.ts'
 import type { BuildObserver } from './events.ts'
 import { Semaphore } from './semaphore.ts'
 
@@ -48,7 +55,12 @@ export class InProcessRunner implements Runner {
   }
 
   stage(call: StageCall): Promise<StageResult> {
-    const key = stageKey({ stage: call.stage, version: stages[call.stage].version, params: call.params, inputs: call.inputs })
+    const key = stageKey({
+      stage: call.stage,
+      version: stages[call.stage].version,
+      params: call.params,
+      inputs: call.inputs,
+    })
     let result = this.inFlight.get(key)
     if (result === undefined) {
       result = this.lookUpOrRun(call, key)
@@ -61,7 +73,8 @@ export class InProcessRunner implements Runner {
     const text = canonicalJson(value)
     const digest = digestOfText(text)
     this.lists.set(digest, value)
-    if ((await this.options.store.statBlob(digest)) === undefined) await this.options.store.putBlob(Buffer.from(text))
+    if ((await this.options.store.statBlob(digest)) === undefined)
+      await this.options.store.putBlob(Buffer.from(text))
     return digest
   }
 

@@ -51,7 +51,10 @@ export async function plan(options: PlanOptions): Promise<Plan> {
     const lock = await resolveRecipe(recipe, {
       store,
       hub: () => {
-        hub ??= createHub(hubSettings(options.env), { signal: options.signal, onRetry: ({ message }) => options.notice(message) })
+        hub ??= createHub(hubSettings(options.env), {
+          signal: options.signal,
+          onRetry: ({ message }) => options.notice(message),
+        })
         return hub
       },
       folder: dirname(options.recipe.file),
@@ -107,9 +110,15 @@ class PlanRunner implements Runner {
 
   /** What was planned, with reasons found by comparing against the nearest records of the store. */
   async explained(): Promise<PlannedStage[]> {
-    const keyed = new Set(this.planned.flatMap(({ state, key, call }) => (state === 'run' && key !== undefined ? [call.stage] : [])))
+    const keyed = new Set(
+      this.planned.flatMap(({ state, key, call }) =>
+        state === 'run' && key !== undefined ? [call.stage] : [],
+      ),
+    )
     const former: StageRecord[] = []
-    if (keyed.size > 0) for await (const record of eachRecord(this.store)) if (keyed.has(record.stage as StageName)) former.push(record)
+    if (keyed.size > 0)
+      for await (const record of eachRecord(this.store))
+        if (keyed.has(record.stage as StageName)) former.push(record)
     return this.planned.map(({ call, ...stage }) => {
       if (stage.state === 'cached') return stage
       return { ...stage, why: stage.key === undefined ? this.waitsFor(call) : why(call, former) }
@@ -117,10 +126,25 @@ class PlanRunner implements Runner {
   }
 
   private async lookUp(call: StageCall, id: string): Promise<StageResult> {
-    const known = Object.values(call.inputs).every((digest) => !isPending(digest) && !this.pendingLists.has(digest))
-    const key = known ? stageKey({ stage: call.stage, version: stages[call.stage].version, params: call.params, inputs: call.inputs }) : undefined
+    const known = Object.values(call.inputs).every(
+      (digest) => !isPending(digest) && !this.pendingLists.has(digest),
+    )
+    const key = known
+      ? stageKey({
+          stage: call.stage,
+          version: stages[call.stage].version,
+          params: call.params,
+          inputs: call.inputs,
+        })
+      : undefined
     const found = key === undefined ? undefined : await this.store.getRecord(key)
-    this.planned.push({ stage: call.stage, title: call.title, state: found === undefined ? 'run' : 'cached', ...(key === undefined ? {} : { key }), call })
+    this.planned.push({
+      stage: call.stage,
+      title: call.title,
+      state: found === undefined ? 'run' : 'cached',
+      ...(key === undefined ? {} : { key }),
+      call,
+    })
     return found ?? this.placeholder(call, key ?? (`${pending}${digestOfText(id)}` as Digest))
   }
 
@@ -131,24 +155,47 @@ class PlanRunner implements Runner {
       case 'download': {
         // What the hub promises is what will come: the stages behind it can be looked up.
         const { sha256, bytes } = call.params as { sha256?: Digest; bytes: number }
-        return { key, outputs: { file: sha256 === undefined ? output('file') : { digest: sha256, bytes } }, stats: {} }
+        return {
+          key,
+          outputs: { file: sha256 === undefined ? output('file') : { digest: sha256, bytes } },
+          stats: {},
+        }
       }
       case 'scan':
-        this.unknown.push({ stage: 'format', title: call.title, why: 'how many partitions the file has is known once it was scanned' })
-        this.unknown.push({ stage: 'tokenize', title: call.title, why: 'how many partitions the file has is known once it was scanned' })
+        this.unknown.push({
+          stage: 'format',
+          title: call.title,
+          why: 'how many partitions the file has is known once it was scanned',
+        })
+        this.unknown.push({
+          stage: 'tokenize',
+          title: call.title,
+          why: 'how many partitions the file has is known once it was scanned',
+        })
         return { key, outputs: { partitions: output('partitions') }, stats: { partitions: 1 } } // one to stand for all
       case 'tokenizer':
         return { key, outputs: { vocabulary: output('vocabulary') }, stats: { vocabularySize: 0, bosId: 0 } }
       case 'format':
-        return { key, outputs: { conversations: output('conversations'), rejects: output('rejects') }, stats: { rejected: 0 } }
+        return {
+          key,
+          outputs: { conversations: output('conversations'), rejects: output('rejects') },
+          stats: { rejected: 0 },
+        }
       case 'tokenize':
         return { key, outputs: { tokens: output('tokens'), index: output('index') }, stats: {} }
       case 'shuffle': {
         const why = 'how many shards there are is known once the order is'
-        this.unknown.push({ stage: 'shard', title: call.title, why }, { stage: 'verify', title: call.title, why })
+        this.unknown.push(
+          { stage: 'shard', title: call.title, why },
+          { stage: 'verify', title: call.title, why },
+        )
         const { sources } = call.params as { sources: readonly unknown[] }
         const none = { rows: 0, conversations: 0, tokens: 0, trainedTokens: 0, truncated: 0, untrained: 0 }
-        return { key, outputs: { fingerprints: output('fingerprints') }, stats: { ...none, sources: sources.map(() => none) } }
+        return {
+          key,
+          outputs: { fingerprints: output('fingerprints') },
+          stats: { ...none, sources: sources.map(() => none) },
+        }
       }
       case 'shard':
         return { key, outputs: { tokens: output('tokens'), mask: output('mask') }, stats: {} }
@@ -165,7 +212,10 @@ class PlanRunner implements Runner {
     for (const [name, digest] of Object.entries(call.inputs)) {
       if (this.pendingLists.has(digest)) makers.add('tokenize')
       if (!isPending(digest)) continue
-      const maker = this.planned.find(({ key, call: other }) => digest.startsWith(`${pending}${key ?? ''}`) && key !== undefined && other !== call)
+      const maker = this.planned.find(
+        ({ key, call: other }) =>
+          digest.startsWith(`${pending}${key ?? ''}`) && key !== undefined && other !== call,
+      )
       makers.add(maker?.stage ?? name)
     }
     return `its input is made anew (${[...makers].join(', ')})`
@@ -178,7 +228,11 @@ function why(call: StageCall, former: readonly StageRecord[]): string {
   let best: string[] | undefined
   for (const record of former) {
     if (record.stage !== call.stage) continue
-    const differences = differencesOf({ version: record.version, params: record.params, ...record.inputs }, wanted, '')
+    const differences = differencesOf(
+      { version: record.version, params: record.params, ...record.inputs },
+      wanted,
+      '',
+    )
     // Equal in everything: the record is there, but an output of it is gone.
     if (differences.length === 0) return 'its output is no longer in the store'
     if (best === undefined || differences.length < best.length) best = differences
@@ -189,9 +243,16 @@ function why(call: StageCall, former: readonly StageRecord[]): string {
 
 function differencesOf(before: unknown, now: unknown, path: string): string[] {
   if (Object.is(before, now)) return []
-  if (typeof before !== 'object' || typeof now !== 'object' || before === null || now === null) return [`${path} (${show(before)} → ${show(now)})`]
+  if (typeof before !== 'object' || typeof now !== 'object' || before === null || now === null)
+    return [`${path} (${show(before)} → ${show(now)})`]
   const names = [...new Set([...Object.keys(before), ...Object.keys(now)])].sort()
-  return names.flatMap((name) => differencesOf((before as Record<string, unknown>)[name], (now as Record<string, unknown>)[name], path === '' ? name : `${path}.${name}`))
+  return names.flatMap((name) =>
+    differencesOf(
+      (before as Record<string, unknown>)[name],
+      (now as Record<string, unknown>)[name],
+      path === '' ? name : `${path}.${name}`,
+    ),
+  )
 }
 
 function show(value: unknown): string {

@@ -18,7 +18,10 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return { state: 'absent' }
-    if (code === 'ENOTDIR') throw new ShardmillError('OUTPUT', `${dir} is a file, expected a folder`, { hint: 'Name another folder with --out.' })
+    if (code === 'ENOTDIR')
+      throw new ShardmillError('OUTPUT', `${dir} is a file, expected a folder`, {
+        hint: 'Name another folder with --out.',
+      })
     throw new ShardmillError('OUTPUT', `${dir} cannot be read (${code})`, { cause: error })
   }
   if (names.length === 0) return { state: 'empty' }
@@ -31,7 +34,10 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   const own = new Set([manifestName, provenanceName, ...(manifest?.files.map(({ path }) => path) ?? [])])
   const foreign = names.filter((name) => !own.has(name)).sort()
   if (manifest === undefined || foreign.length > 0) {
-    const shown = manifest === undefined ? `${join(dir, manifestName)} ${names.includes(manifestName) ? 'is damaged' : 'is not there'}` : `it holds ${listNames(foreign, 5)}`
+    const shown =
+      manifest === undefined
+        ? `${join(dir, manifestName)} ${names.includes(manifestName) ? 'is damaged' : 'is not there'}`
+        : `it holds ${listNames(foreign, 5)}`
     throw new ShardmillError('OUTPUT', `${dir} has files that shardmill did not write: ${shown}`, {
       hint: 'Name an empty or new folder with --out, or move these files away: the output folder is replaced as a whole.',
     })

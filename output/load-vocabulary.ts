@@ -9,12 +9,16 @@ import { readManifest } from './manifest.ts'
 export async function loadVocabulary(shard: string, storeLocation: string): Promise<StoredVocabulary> {
   const dir = dirname(shard)
   const manifest = await readManifest(dir)
-  if (manifest === undefined) throw new ShardmillError('OUTPUT', `${dir} has no manifest.json, which tells the tokenizer`, { hint: 'Name a shard in a folder that `shardmill build --out` has written.' })
+  if (manifest === undefined)
+    throw new ShardmillError('OUTPUT', `${dir} has no manifest.json, which tells the tokenizer`, {
+      hint: 'Name a shard in a folder that `shardmill build --out` has written.',
+    })
   const stored = manifest.stages.find(({ stage }) => stage === 'tokenizer')?.outputs['vocabulary']
   if (stored !== undefined) {
     const store = await openStore(storeLocation, { readOnly: true })
     try {
-      if ((await store.statBlob(stored.digest)) === stored.bytes) return decodeVocabulary(await store.readBlobBytes(stored.digest))
+      if ((await store.statBlob(stored.digest)) === stored.bytes)
+        return decodeVocabulary(await store.readBlobBytes(stored.digest))
     } finally {
       await store.close()
     }
@@ -24,5 +28,7 @@ export async function loadVocabulary(shard: string, storeLocation: string): Prom
     const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
     return readTokenizer('tiktoken', await tiktokenFile(tokenizer.name), tokenizer.name, template.specials)
   }
-  throw new ShardmillError('STORE', `the store has no vocabulary for ${tokenizer.name} any more`, { hint: 'Name the store it was built in with --store, or build again.' })
+  throw new ShardmillError('STORE', `the store has no vocabulary for ${tokenizer.name} any more`, {
+    hint: 'Name the store it was built in with --store, or build again.',
+  })
 }

@@ -8,7 +8,7 @@ import { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { toolVersion } from '../errors/version.ts'
 import type { BuildResult, SplitResult } from '../pipeline/build.ts'
-import { type Lock, lockDigest, type LockedSource } from '../pipeline/lock.ts'
+import { type Lock, type LockedSource, lockDigest } from '../pipeline/lock.ts'
 import { shardNames } from '../stages/outputs/llmc-bin.ts'
 import type { BlobRef, Circumstances, Digest, Json, StageRecord } from '../store/types.ts'
 import { pythonJson } from './python-json.ts'
@@ -80,9 +80,21 @@ export function makeOutput(
     }
   }
   const config = Buffer.from(pythonJson(configOf(lock, result)))
-  files.push({ path: configName, bytes: config.length, sha256: digestOf(config), role: 'config', content: config })
+  files.push({
+    path: configName,
+    bytes: config.length,
+    sha256: digestOf(config),
+    role: 'config',
+    content: config,
+  })
   if (rejected !== undefined) {
-    files.push({ path: rejectedName, bytes: rejected.bytes.length, sha256: rejected.digest, role: 'rejected', content: rejected.bytes })
+    files.push({
+      path: rejectedName,
+      bytes: rejected.bytes.length,
+      sha256: rejected.digest,
+      role: 'rejected',
+      content: rejected.bytes,
+    })
   }
   const sorted = [...records].sort((a, b) => (a.key < b.key ? -1 : 1))
   const manifest: Manifest = {
@@ -106,7 +118,15 @@ export function makeOutput(
     })),
     lockDigest: lockDigest(lock),
     lock,
-    stages: sorted.map(({ key, stage, version, params, inputs, outputs, stats }) => ({ key, stage, version, params, inputs, outputs, stats })),
+    stages: sorted.map(({ key, stage, version, params, inputs, outputs, stats }) => ({
+      key,
+      stage,
+      version,
+      params,
+      inputs,
+      outputs,
+      stats,
+    })),
     lists: Object.fromEntries([...lists].sort(([a], [b]) => (a < b ? -1 : 1))),
   }
   return {
@@ -120,8 +140,24 @@ function facts({ digest, bytes }: BlobRef) {
   return { bytes, sha256: digest, blob: digest }
 }
 
-function splitFacts({ conversations, tokens, trainedTokens, truncated, shards, sources, rejects }: SplitResult) {
-  return { conversations, tokens, trainedTokens, truncated, shards: shards.length, sources, rejects: rejects.map(({ label, file, rows }) => ({ label, file, rows })) }
+function splitFacts({
+  conversations,
+  tokens,
+  trainedTokens,
+  truncated,
+  shards,
+  sources,
+  rejects,
+}: SplitResult) {
+  return {
+    conversations,
+    tokens,
+    trainedTokens,
+    truncated,
+    shards: shards.length,
+    sources,
+    rejects: rejects.map(({ label, file, rows }) => ({ label, file, rows })),
+  }
 }
 
 /** config.json of the reference: its fields, in its order. */
@@ -180,7 +216,10 @@ export async function readManifest(dir: string): Promise<Manifest | undefined> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT' || code === 'ENOTDIR') return undefined
-    throw new ShardmillError('OUTPUT', `cannot be read (${code})`, { at: { file: join(dir, manifestName) }, cause: error })
+    throw new ShardmillError('OUTPUT', `cannot be read (${code})`, {
+      at: { file: join(dir, manifestName) },
+      cause: error,
+    })
   }
   return parseManifest(text, join(dir, manifestName))
 }
@@ -195,7 +234,11 @@ export function parseManifest(text: string, file: string): Manifest {
   const parsed = manifestSchema.safeParse(value)
   if (!parsed.success) {
     const [issue] = parsed.error.issues
-    throw new ShardmillError('VERIFY', `is no manifest of this version of shardmill: ${issue?.path.join('.')}: ${issue?.message}`, { at: { file } })
+    throw new ShardmillError(
+      'VERIFY',
+      `is no manifest of this version of shardmill: ${issue?.path.join('.')}: ${issue?.message}`,
+      { at: { file } },
+    )
   }
   return value as Manifest
 }

@@ -9,8 +9,8 @@ import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import type { Store } from '../store/types.ts'
-import { inspectOutputFolder } from './folder.ts'
 import { fileDigest } from './file-digest.ts'
+import { inspectOutputFolder } from './folder.ts'
 import { manifestName, type Output, type OutputFile, provenanceName } from './manifest.ts'
 
 export interface PublishOptions {
@@ -25,7 +25,11 @@ export interface PublishOptions {
 const parallel = 4
 
 /** Returns `unchanged` when the folder already held exactly this. */
-export async function publish(dir: string, output: Output, options: PublishOptions): Promise<'written' | 'unchanged'> {
+export async function publish(
+  dir: string,
+  output: Output,
+  options: PublishOptions,
+): Promise<'written' | 'unchanged'> {
   const target = resolve(dir)
   try {
     await removeLeftovers(target)
@@ -60,7 +64,12 @@ async function replace(target: string, output: Output, options: PublishOptions):
     for (const done of lanes) if (done.status === 'rejected') throw done.reason
     await writeFile(join(fresh, manifestName), chunks(Buffer.from(output.manifest)), () => {}, signal)
     const provenance = [{ published: await fingerprints(fresh, output.files) }, ...output.provenance]
-    await writeFile(join(fresh, provenanceName), chunks(Buffer.from(provenance.map((line) => `${JSON.stringify(line)}\n`).join(''))), () => {}, signal)
+    await writeFile(
+      join(fresh, provenanceName),
+      chunks(Buffer.from(provenance.map((line) => `${JSON.stringify(line)}\n`).join(''))),
+      () => {},
+      signal,
+    )
     await syncFolder(fresh)
     await swap(fresh, target)
   } catch (error) {
@@ -89,7 +98,11 @@ async function swap(fresh: string, target: string): Promise<void> {
 }
 
 /** Whether the folder holds this very output: manifest equal, and every file untouched since it was written (or equal on reading). */
-async function isCurrent(target: string, output: Output, { recheck, signal }: PublishOptions): Promise<boolean> {
+async function isCurrent(
+  target: string,
+  output: Output,
+  { recheck, signal }: PublishOptions,
+): Promise<boolean> {
   let written: Readonly<Record<string, string>>
   try {
     if ((await readFile(join(target, manifestName), 'utf8')) !== output.manifest) return false
@@ -118,7 +131,12 @@ async function fingerprints(dir: string, files: readonly OutputFile[]): Promise<
   return facts
 }
 
-async function writeFile(path: string, content: AsyncIterable<Uint8Array>, report: (bytes: number) => void, signal: AbortSignal): Promise<void> {
+async function writeFile(
+  path: string,
+  content: AsyncIterable<Uint8Array>,
+  report: (bytes: number) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644)
   try {
     for await (const chunk of content) {
@@ -150,7 +168,8 @@ async function syncFolder(dir: string): Promise<void> {
     await folder.sync()
   } catch (error) {
     // Not every file system can sync a folder.
-    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error
+    if (!['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? ''))
+      throw error
   } finally {
     await folder.close()
   }
@@ -159,7 +178,10 @@ async function syncFolder(dir: string): Promise<void> {
 const leftover = /^\.(?<base>.+)\.shardmill-(?:new|old)-(?<host>[0-9a-f]+)-(?<pid>\d+)-[0-9a-f]{16}$/
 
 function siblingName(target: string, kind: 'new' | 'old'): string {
-  return join(dirname(target), `.${basename(target)}.shardmill-${kind}-${hostTag()}-${process.pid}-${randomBytes(8).toString('hex')}`)
+  return join(
+    dirname(target),
+    `.${basename(target)}.shardmill-${kind}-${hostTag()}-${process.pid}-${randomBytes(8).toString('hex')}`,
+  )
 }
 
 /** Folders that a killed publish of the same target left beside it, on this host. */
@@ -190,10 +212,19 @@ function outputError(error: unknown, dir: string): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (error instanceof ShardmillError || typeof code !== 'string' || !/^E[A-Z]+$/.test(code)) return error
   if (code === 'ENOSPC' || code === 'EDQUOT') {
-    return new ShardmillError('OUTPUT', `${dir}: the disk is full`, { hint: 'Free some space, or name a folder on another disk with --out. Nothing was published; the finished work is kept.', retryable: true, cause: error })
+    return new ShardmillError('OUTPUT', `${dir}: the disk is full`, {
+      hint: 'Free some space, or name a folder on another disk with --out. Nothing was published; the finished work is kept.',
+      retryable: true,
+      cause: error,
+    })
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
-    return new ShardmillError('OUTPUT', `${dir} cannot be written (${code})`, { hint: 'Name a folder you may write to with --out.', cause: error })
+    return new ShardmillError('OUTPUT', `${dir} cannot be written (${code})`, {
+      hint: 'Name a folder you may write to with --out.',
+      cause: error,
+    })
   }
-  return new ShardmillError('OUTPUT', `${dir} cannot be written: ${(error as Error).message}`, { cause: error })
+  return new ShardmillError('OUTPUT', `${dir} cannot be written: ${(error as Error).message}`, {
+    cause: error,
+  })
 }

@@ -1,7 +1,7 @@
 /** Conversations out of a shard pair, found by their BOS. */
 import { open, stat } from 'node:fs/promises'
 import { ShardmillError } from '../errors/index.ts'
-import { decodeHead, type Dtype, headBytes, tokenWidth, valuesOf } from '../stages/outputs/llmc-bin.ts'
+import { type Dtype, decodeHead, headBytes, tokenWidth, valuesOf } from '../stages/outputs/llmc-bin.ts'
 
 export interface ShardConversation {
   /** Position of its first token in the shard. */
@@ -15,20 +15,40 @@ export interface ShardConversation {
 const stepTokens = 1 << 16
 
 /** `conversations` conversations from the one that holds token `at`; reads no more of the files than that needs. */
-export async function readShard(path: string, wanted: { at: number; conversations: number; bosId: number }): Promise<{ dtype: Dtype; tokens: number; conversations: ShardConversation[] }> {
-  if (/_mask\.bin$/.test(path)) throw new ShardmillError('USAGE', `${path} is a mask shard`, { hint: `Name its token shard: ${path.replace(/_mask\.bin$/, '.bin')}` })
+export async function readShard(
+  path: string,
+  wanted: { at: number; conversations: number; bosId: number },
+): Promise<{ dtype: Dtype; tokens: number; conversations: ShardConversation[] }> {
+  if (/_mask\.bin$/.test(path))
+    throw new ShardmillError('USAGE', `${path} is a mask shard`, {
+      hint: `Name its token shard: ${path.replace(/_mask\.bin$/, '.bin')}`,
+    })
   const tokens = await ShardFile.open(path)
   try {
     const mask = await ShardFile.open(path.replace(/\.bin$/, '_mask.bin'))
     try {
-      if (mask.tokens !== tokens.tokens || mask.dtype !== tokens.dtype) throw new ShardmillError('VERIFY', 'does not belong to its token shard: they differ in length or type', { at: { file: mask.path } })
-      if (wanted.at >= tokens.tokens) throw new ShardmillError('USAGE', `--at ${wanted.at} is past the end: ${path} has ${tokens.tokens} tokens`)
+      if (mask.tokens !== tokens.tokens || mask.dtype !== tokens.dtype)
+        throw new ShardmillError(
+          'VERIFY',
+          'does not belong to its token shard: they differ in length or type',
+          { at: { file: mask.path } },
+        )
+      if (wanted.at >= tokens.tokens)
+        throw new ShardmillError(
+          'USAGE',
+          `--at ${wanted.at} is past the end: ${path} has ${tokens.tokens} tokens`,
+        )
       const conversations: ShardConversation[] = []
       let start = await tokens.lastBefore(wanted.at, wanted.bosId)
       while (conversations.length < wanted.conversations && start < tokens.tokens) {
         const end = await tokens.next(start + 1, wanted.bosId)
         const ids = await tokens.read(start, end)
-        conversations.push({ start, ids, mask: await mask.read(start, end), whole: ids[0] === wanted.bosId && end < tokens.tokens })
+        conversations.push({
+          start,
+          ids,
+          mask: await mask.read(start, end),
+          whole: ids[0] === wanted.bosId && end < tokens.tokens,
+        })
         start = end
       }
       return { dtype: tokens.dtype, tokens: tokens.tokens, conversations }
@@ -46,7 +66,11 @@ class ShardFile {
   readonly tokens: number
   private readonly file: Awaited<ReturnType<typeof open>>
 
-  private constructor(path: string, file: Awaited<ReturnType<typeof open>>, head: { dtype: Dtype; tokens: number }) {
+  private constructor(
+    path: string,
+    file: Awaited<ReturnType<typeof open>>,
+    head: { dtype: Dtype; tokens: number },
+  ) {
     this.path = path
     this.file = file
     this.dtype = head.dtype
@@ -59,7 +83,10 @@ class ShardFile {
       file = await open(path, 'r')
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new ShardmillError('OUTPUT', `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`)
+      throw new ShardmillError(
+        'OUTPUT',
+        `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`,
+      )
     }
     try {
       const head = new Uint8Array(headBytes)
@@ -75,7 +102,12 @@ class ShardFile {
     const width = tokenWidth(this.dtype)
     const bytes = new Uint8Array((to - from) * width)
     for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await this.file.read(bytes, done, bytes.length - done, headBytes + from * width + done)
+      const { bytesRead } = await this.file.read(
+        bytes,
+        done,
+        bytes.length - done,
+        headBytes + from * width + done,
+      )
       if (bytesRead === 0) throw new ShardmillError('VERIFY', 'ends early', { at: { file: this.path } })
       done += bytesRead
     }

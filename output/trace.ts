@@ -34,11 +34,16 @@ export async function readProvenance(dir: string): Promise<ReadonlyMap<Digest, C
 }
 
 /** The stage that made `file` and what it was made from; undefined for config.json and the like. */
-export function traceFile(manifest: Manifest, provenance: ReadonlyMap<Digest, Circumstances>, file: ManifestFile): TraceNode | undefined {
+export function traceFile(
+  manifest: Manifest,
+  provenance: ReadonlyMap<Digest, Circumstances>,
+  file: ManifestFile,
+): TraceNode | undefined {
   if (file.stage === undefined) return undefined
   const byKey = new Map(manifest.stages.map((stage) => [stage.key, stage]))
   const makers = new Map<Digest, ManifestStage>()
-  for (const stage of manifest.stages) for (const { digest } of Object.values(stage.outputs)) if (!makers.has(digest)) makers.set(digest, stage)
+  for (const stage of manifest.stages)
+    for (const { digest } of Object.values(stage.outputs)) if (!makers.has(digest)) makers.set(digest, stage)
   const files = lockedFiles(manifest)
   const known = new Map<Digest, TraceNode>()
 
@@ -49,7 +54,9 @@ export function traceFile(manifest: Manifest, provenance: ReadonlyMap<Digest, Ci
     const inputs = Object.keys(stage.inputs)
       .sort(byNumber)
       .flatMap((name) => blobNodes(stage.inputs[name]!))
-    const source = Object.values(stage.outputs).flatMap(({ digest }) => (Object.keys(stage.inputs).length === 0 ? fileNodes(digest) : []))
+    const source = Object.values(stage.outputs).flatMap(({ digest }) =>
+      Object.keys(stage.inputs).length === 0 ? fileNodes(digest) : [],
+    )
     const node: TraceNode = {
       kind: 'stage',
       stage: stage.stage,
@@ -75,7 +82,9 @@ export function traceFile(manifest: Manifest, provenance: ReadonlyMap<Digest, Ci
   }
   const fileNodes = (digest: Digest): TraceNode[] => {
     const named = files.get(digest)
-    return named === undefined ? [{ kind: 'file', what: 'a blob', digest }] : named.map((what) => ({ kind: 'file', what, digest }))
+    return named === undefined
+      ? [{ kind: 'file', what: 'a blob', digest }]
+      : named.map((what) => ({ kind: 'file', what, digest }))
   }
   const stage = byKey.get(file.stage)
   return stage === undefined ? undefined : stageNode(stage)
@@ -86,22 +95,33 @@ function lockedFiles(manifest: Manifest): Map<Digest, string[]> {
   const { lock } = manifest
   const files = new Map<Digest, string[]>()
   const add = (file: LockedFile) => {
-    const what = file.hub === undefined ? file.path : `${file.hub.repo}@${file.hub.commit.slice(0, 12)} ${file.path} (${file.hub.revision})`
+    const what =
+      file.hub === undefined
+        ? file.path
+        : `${file.hub.repo}@${file.hub.commit.slice(0, 12)} ${file.path} (${file.hub.revision})`
     const digest =
       file.sha256 ??
-      manifest.stages.find(({ stage, params }) => stage === 'download' && (params as { gitOid?: string }).gitOid === file.gitOid)?.outputs['file']?.digest
+      manifest.stages.find(
+        ({ stage, params }) => stage === 'download' && (params as { gitOid?: string }).gitOid === file.gitOid,
+      )?.outputs['file']?.digest
     if (digest === undefined) return
     const names = files.get(digest) ?? []
     if (!names.includes(what)) files.set(digest, [...names, what])
   }
   add(lock.tokenizer.file)
-  for (const source of [...lock.splits.val, ...lock.splits.train]) for (const file of [...source.files, ...Object.values(source.aux)]) add(file)
+  for (const source of [...lock.splits.val, ...lock.splits.train])
+    for (const file of [...source.files, ...Object.values(source.aux)]) add(file)
   return files
 }
 
 function summarize({ params, stats }: ManifestStage): string {
   const facts: string[] = []
-  const { source, partition, first, items } = params as { source?: { task?: string }; partition?: number; first?: number; items?: number }
+  const { source, partition, first, items } = params as {
+    source?: { task?: string }
+    partition?: number
+    first?: number
+    items?: number
+  }
   if (source?.task !== undefined) facts.push(source.task)
   if (partition !== undefined) facts.push(`partition ${partition}`)
   if (first !== undefined && items !== undefined) facts.push(`items ${first} to ${first + items - 1}`)

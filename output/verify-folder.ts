@@ -2,14 +2,28 @@
  * Verifies an output folder from nothing but its own files: digests, heads, lengths, pairing, token range, mask
  * values, numbering and counts. Goes through all of it and lists every problem.
  */
-import { open, readdir, stat } from 'node:fs/promises'
+
 import { createHash } from 'node:crypto'
+import { open, readdir, readFile, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isShardmillError, ShardmillError } from '../errors/index.ts'
-import { checkValues, decodeHead, headBytes, shardNames, tokenWidth, valuesOf } from '../stages/outputs/llmc-bin.ts'
-import { configName, type Manifest, type ManifestFile, manifestName, provenanceName, readManifest } from './manifest.ts'
+import {
+  checkValues,
+  decodeHead,
+  headBytes,
+  shardNames,
+  tokenWidth,
+  valuesOf,
+} from '../stages/outputs/llmc-bin.ts'
 import { fileDigest } from './file-digest.ts'
-import { readFile } from 'node:fs/promises'
+import {
+  configName,
+  type Manifest,
+  type ManifestFile,
+  manifestName,
+  provenanceName,
+  readManifest,
+} from './manifest.ts'
 
 export interface Problem {
   readonly file: string
@@ -37,7 +51,9 @@ const windowTokens = 1 << 20
 export async function verifyFolder(dir: string, options: VerifyOptions): Promise<FolderReport> {
   const manifest = await readManifest(dir)
   if (manifest === undefined) {
-    throw new ShardmillError('OUTPUT', `${dir} has no ${manifestName}`, { hint: 'Name a folder that `shardmill build --out` has written.' })
+    throw new ShardmillError('OUTPUT', `${dir} has no ${manifestName}`, {
+      hint: 'Name a folder that `shardmill build --out` has written.',
+    })
   }
   const problems: Problem[] = []
   const checked = { bytes: 0, tokens: 0, trained: 0, shards: 0 }
@@ -56,13 +72,23 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
     options.signal.throwIfAborted()
     if (file.role === 'mask') continue
     if (file.role === 'tokens') {
-      const mask = manifest.files.find((other) => other.role === 'mask' && other.path === file.path.replace(/\.bin$/, '_mask.bin'))
+      const mask = manifest.files.find(
+        (other) => other.role === 'mask' && other.path === file.path.replace(/\.bin$/, '_mask.bin'),
+      )
       if (mask === undefined) {
         problem(file, 'has no mask file in the manifest')
         continue
       }
       try {
-        const { tokens, trained } = await verifyPair(dir, file, mask, manifest, problem, report, options.signal)
+        const { tokens, trained } = await verifyPair(
+          dir,
+          file,
+          mask,
+          manifest,
+          problem,
+          report,
+          options.signal,
+        )
         checked.tokens += tokens
         checked.trained += trained
         checked.shards++
@@ -72,16 +98,28 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
       }
       continue
     }
-    const digest = await fileDigest(join(dir, file.path)).catch((error: NodeJS.ErrnoException) => error.code ?? 'unreadable')
-    if (typeof digest === 'string') problem(file, digest === 'ENOENT' ? 'is missing' : `cannot be read (${digest})`)
-    else if (digest.sha256 !== file.sha256) problem(file, `has sha256 ${digest.sha256}, expected ${file.sha256}`)
+    const digest = await fileDigest(join(dir, file.path)).catch(
+      (error: NodeJS.ErrnoException) => error.code ?? 'unreadable',
+    )
+    if (typeof digest === 'string')
+      problem(file, digest === 'ENOENT' ? 'is missing' : `cannot be read (${digest})`)
+    else if (digest.sha256 !== file.sha256)
+      problem(file, `has sha256 ${digest.sha256}, expected ${file.sha256}`)
     report(file.bytes)
   }
   checkNumbering(manifest, problem)
   await checkConfig(dir, manifest, problem)
   const known = new Set([manifestName, provenanceName, ...manifest.files.map(({ path }) => path)])
-  for (const name of (await readdir(dir)).sort()) if (!known.has(name)) problem(name, 'is not in the manifest')
-  return { files: manifest.files.length, bytes: checked.bytes, tokens: checked.tokens, trainedTokens: checked.trained, shards: checked.shards, problems }
+  for (const name of (await readdir(dir)).sort())
+    if (!known.has(name)) problem(name, 'is not in the manifest')
+  return {
+    files: manifest.files.length,
+    bytes: checked.bytes,
+    tokens: checked.tokens,
+    trainedTokens: checked.trained,
+    shards: checked.shards,
+    problems,
+  }
 }
 
 function stageOf(manifest: Manifest, file: ManifestFile): string | undefined {
@@ -104,14 +142,20 @@ async function verifyPair(
     throw error
   })
   try {
-    const [head, maskHead] = [decodeHead(await tokens.take(headBytes), tokens.size, tokensFile.path), decodeHead(await mask.take(headBytes), mask.size, maskFile.path)]
+    const [head, maskHead] = [
+      decodeHead(await tokens.take(headBytes), tokens.size, tokensFile.path),
+      decodeHead(await mask.take(headBytes), mask.size, maskFile.path),
+    ]
     const fail = (file: ManifestFile, why: string): never => {
       throw new ShardmillError('VERIFY', why, { at: { file: file.path } })
     }
     if (head.dtype !== manifest.dtype) fail(tokensFile, `is ${head.dtype}, expected ${manifest.dtype}`)
-    if (maskHead.dtype !== head.dtype) fail(maskFile, `is ${maskHead.dtype}, but its token file is ${head.dtype}`)
-    if (maskHead.tokens !== head.tokens) fail(maskFile, `has ${maskHead.tokens} values, but its token file has ${head.tokens}`)
-    if (tokensFile.tokens !== head.tokens) fail(tokensFile, `has ${head.tokens} tokens, the manifest says ${tokensFile.tokens}`)
+    if (maskHead.dtype !== head.dtype)
+      fail(maskFile, `is ${maskHead.dtype}, but its token file is ${head.dtype}`)
+    if (maskHead.tokens !== head.tokens)
+      fail(maskFile, `has ${maskHead.tokens} values, but its token file has ${head.tokens}`)
+    if (tokensFile.tokens !== head.tokens)
+      fail(tokensFile, `has ${head.tokens} tokens, the manifest says ${tokensFile.tokens}`)
     const width = tokenWidth(head.dtype)
     let trained = 0
     for (let at = 0; at < head.tokens; at += windowTokens) {
@@ -119,10 +163,16 @@ async function verifyPair(
       const count = Math.min(windowTokens, head.tokens - at)
       const ids = valuesOf(await tokens.take(count * width), head.dtype)
       const values = valuesOf(await mask.take(count * width), head.dtype)
-      trained += checkValues(ids, values, manifest.vocabularySize, at, { tokens: tokensFile.path, mask: maskFile.path })
+      trained += checkValues(ids, values, manifest.vocabularySize, at, {
+        tokens: tokensFile.path,
+        mask: maskFile.path,
+      })
       report(2 * count * width)
     }
-    for (const [open, file] of [[tokens, tokensFile], [mask, maskFile]] as const) {
+    for (const [open, file] of [
+      [tokens, tokensFile],
+      [mask, maskFile],
+    ] as const) {
       const digest = open.digest()
       if (digest !== file.sha256) problem(file, `has sha256 ${digest}, expected ${file.sha256}`)
     }
@@ -150,9 +200,14 @@ class CheckedFile {
       size = (await stat(join(dir, path))).size
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new ShardmillError('VERIFY', code === 'ENOENT' ? 'is missing' : `cannot be read (${code})`, { at: { file: path } })
+      throw new ShardmillError('VERIFY', code === 'ENOENT' ? 'is missing' : `cannot be read (${code})`, {
+        at: { file: path },
+      })
     }
-    if (size !== bytes) throw new ShardmillError('VERIFY', `is ${size} bytes long, the manifest says ${bytes}`, { at: { file: path } })
+    if (size !== bytes)
+      throw new ShardmillError('VERIFY', `is ${size} bytes long, the manifest says ${bytes}`, {
+        at: { file: path },
+      })
     return new CheckedFile(await open(join(dir, path), 'r'), size)
   }
 
@@ -188,12 +243,18 @@ function checkNumbering(manifest: Manifest, problem: (file: string, why: string)
       if (file.path !== expected) problem(file.path, `stands where ${expected} was expected`)
     }
     const tokens = shards.reduce((sum, file) => sum + (file.tokens ?? 0), 0)
-    if (facts?.shards !== shards.length) problem(manifestName, `says ${facts?.shards} shards for ${split}, but lists ${shards.length}`)
-    if (facts?.tokens !== tokens) problem(manifestName, `says ${facts?.tokens} tokens for ${split}, but its shards have ${tokens}`)
+    if (facts?.shards !== shards.length)
+      problem(manifestName, `says ${facts?.shards} shards for ${split}, but lists ${shards.length}`)
+    if (facts?.tokens !== tokens)
+      problem(manifestName, `says ${facts?.tokens} tokens for ${split}, but its shards have ${tokens}`)
   }
 }
 
-async function checkConfig(dir: string, manifest: Manifest, problem: (file: string, why: string) => void): Promise<void> {
+async function checkConfig(
+  dir: string,
+  manifest: Manifest,
+  problem: (file: string, why: string) => void,
+): Promise<void> {
   let config: Record<string, unknown>
   try {
     config = JSON.parse(await readFile(join(dir, configName), 'utf8')) as Record<string, unknown>
@@ -203,8 +264,16 @@ async function checkConfig(dir: string, manifest: Manifest, problem: (file: stri
   for (const split of ['val', 'train']) {
     const facts = manifest.splits[split] as Record<string, unknown>
     for (const name of ['conversations', 'tokens', 'shards', 'truncated']) {
-      if (config[`${split}_${name}`] !== facts[name]) problem(configName, `says ${split}_${name} ${String(config[`${split}_${name}`])}, the manifest ${String(facts[name])}`)
+      if (config[`${split}_${name}`] !== facts[name])
+        problem(
+          configName,
+          `says ${split}_${name} ${String(config[`${split}_${name}`])}, the manifest ${String(facts[name])}`,
+        )
     }
   }
-  if (config['vocab_size'] !== manifest.vocabularySize) problem(configName, `says vocab_size ${String(config['vocab_size'])}, the manifest ${manifest.vocabularySize}`)
+  if (config['vocab_size'] !== manifest.vocabularySize)
+    problem(
+      configName,
+      `says vocab_size ${String(config['vocab_size'])}, the manifest ${manifest.vocabularySize}`,
+    )
 }

@@ -43,7 +43,12 @@ export interface SplitResult {
   readonly shards: readonly ShardResult[]
   readonly sources: readonly SourceResult[]
   /** Blobs with the rows that were set aside, with their source's label. */
-  readonly rejects: readonly { readonly label: string; readonly file: string; readonly rows: number; readonly blob: BlobRef }[]
+  readonly rejects: readonly {
+    readonly label: string
+    readonly file: string
+    readonly rows: number
+    readonly blob: BlobRef
+  }[]
   readonly fingerprints: Digest | null
 }
 
@@ -89,9 +94,24 @@ interface SplitContext {
   readonly dtype: 'uint16' | 'uint32'
 }
 
-async function buildSplit(lock: Lock, split: SplitName, context: SplitContext, run: Runner): Promise<SplitResult> {
+async function buildSplit(
+  lock: Lock,
+  split: SplitName,
+  context: SplitContext,
+  run: Runner,
+): Promise<SplitResult> {
   const sources = lock.splits[split]
-  const empty = { split, conversations: 0, tokens: 0, trainedTokens: 0, truncated: 0, shards: [], rejects: [], sources: [], fingerprints: null }
+  const empty = {
+    split,
+    conversations: 0,
+    tokens: 0,
+    trainedTokens: 0,
+    truncated: 0,
+    shards: [],
+    rejects: [],
+    sources: [],
+    fingerprints: null,
+  }
   if (sources.length === 0) return empty
   const built = await Promise.all(sources.map((source) => buildSource(lock, split, source, context, run)))
 
@@ -99,20 +119,28 @@ async function buildSplit(lock: Lock, split: SplitName, context: SplitContext, r
     stage: 'shuffle',
     title: `${split}: order`,
     params: {
-      shuffle: lock.shuffle.kind === 'none' ? { kind: 'none' } : { kind: lock.shuffle.kind, seed: lock.shuffle.seed },
+      shuffle:
+        lock.shuffle.kind === 'none'
+          ? { kind: 'none' }
+          : { kind: lock.shuffle.kind, seed: lock.shuffle.seed },
       shardTokens: lock.shardTokens,
       sources: sources.map(({ seed, start, stop, step, repeat }) => ({ seed, start, stop, step, repeat })),
     },
     inputs: Object.fromEntries(built.map((source, i) => [`source.${i}`, source.blocks])),
     hints: { labels: sources.map((source, i) => `${split}.${i} (${source.label})`) },
   })
-  const segments = Object.keys(shuffled.outputs).filter((name) => name.startsWith('segment.')).sort()
+  const segments = Object.keys(shuffled.outputs)
+    .filter((name) => name.startsWith('segment.'))
+    .sort()
   run.note({ kind: 'expect', split, stage: 'shard', count: segments.length })
   run.note({ kind: 'expect', split, stage: 'verify', count: segments.length })
   const shards = await mapBounded(segments, fanOut, (name, i) =>
     buildShard(shuffled.outputs[name]!.digest, `${split} shard ${i + 1}/${segments.length}`, context, run),
   )
-  const perSource = shuffled.stats['sources'] as unknown as readonly Omit<SourceResult, 'label' | 'task' | 'rejected'>[]
+  const perSource = shuffled.stats['sources'] as unknown as readonly Omit<
+    SourceResult,
+    'label' | 'task' | 'rejected'
+  >[]
   return {
     split,
     conversations: number(shuffled, 'conversations'),
@@ -126,7 +154,9 @@ async function buildSplit(lock: Lock, split: SplitName, context: SplitContext, r
       task: source.task,
       rejected: built[i]!.rejects.reduce((sum, reject) => sum + reject.rows, 0),
     })),
-    rejects: built.flatMap((source, i) => source.rejects.map((reject) => ({ label: sources[i]!.label, ...reject }))),
+    rejects: built.flatMap((source, i) =>
+      source.rejects.map((reject) => ({ label: sources[i]!.label, ...reject })),
+    ),
     fingerprints: shuffled.outputs['fingerprints']!.digest,
   }
 }
@@ -145,14 +175,22 @@ interface Partition {
 }
 
 /** One source: its files fetched and cut into partitions, each partition formatted and tokenized. */
-async function buildSource(lock: Lock, split: SplitName, source: LockedSource, context: SplitContext, run: Runner): Promise<BuiltSource> {
+async function buildSource(
+  lock: Lock,
+  split: SplitName,
+  source: LockedSource,
+  context: SplitContext,
+  run: Runner,
+): Promise<BuiltSource> {
   const roles = Object.keys(source.aux).sort()
   const aux: Record<string, Digest> = {}
-  for (const name of roles) aux[name] = await obtain(source.aux[name]!, `${split} ${source.label}: ${name}`, run)
+  for (const name of roles)
+    aux[name] = await obtain(source.aux[name]!, `${split} ${source.label}: ${name}`, run)
 
-  const partitionsOf = source.origin.kind === 'generated'
-    ? [generatedPartitions(split, source, source.origin.items, aux)]
-    : await mapBounded(source.files, 8, (file, i) => filePartitions(split, source, file, i, aux, run))
+  const partitionsOf =
+    source.origin.kind === 'generated'
+      ? [generatedPartitions(split, source, source.origin.items, aux)]
+      : await mapBounded(source.files, 8, (file, i) => filePartitions(split, source, file, i, aux, run))
   const partitions = partitionsOf.flat()
   run.note({ kind: 'expect', split, stage: 'format', count: partitions.length })
   run.note({ kind: 'expect', split, stage: 'tokenize', count: partitions.length })
@@ -171,13 +209,22 @@ async function buildSource(lock: Lock, split: SplitName, source: LockedSource, c
     const block = await run.stage({
       stage: 'tokenize',
       title: partition.title,
-      params: { template: { name: lock.template.name, version: lock.template.version }, maxSeqLen: lock.maxSeqLen },
-      inputs: { conversations: formatted.outputs['conversations']!.digest, vocabulary: context.vocabulary.outputs['vocabulary']!.digest },
+      params: {
+        template: { name: lock.template.name, version: lock.template.version },
+        maxSeqLen: lock.maxSeqLen,
+      },
+      inputs: {
+        conversations: formatted.outputs['conversations']!.digest,
+        vocabulary: context.vocabulary.outputs['vocabulary']!.digest,
+      },
     })
     return { formatted, block }
   })
   const blocks = await run.list(
-    built.map(({ block }) => ({ tokens: block.outputs['tokens']!.digest, index: block.outputs['index']!.digest })),
+    built.map(({ block }) => ({
+      tokens: block.outputs['tokens']!.digest,
+      index: block.outputs['index']!.digest,
+    })),
   )
   const rejects = built.flatMap(({ formatted }, i) => {
     const rows = rejectedRows(formatted)
@@ -190,7 +237,12 @@ function auxNames(source: LockedSource): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(source.aux).map(([role, file]) => [role, file.path]))
 }
 
-function generatedPartitions(split: SplitName, source: LockedSource, items: number, aux: Readonly<Record<string, Digest>>): Partition[] {
+function generatedPartitions(
+  split: SplitName,
+  source: LockedSource,
+  items: number,
+  aux: Readonly<Record<string, Digest>>,
+): Partition[] {
   const count = Math.ceil(items / generatedItemsPerPartition)
   return Array.from({ length: count }, (_, i) => {
     const first = i * generatedItemsPerPartition
@@ -203,7 +255,14 @@ function generatedPartitions(split: SplitName, source: LockedSource, items: numb
   })
 }
 
-async function filePartitions(split: SplitName, source: LockedSource, file: LockedFile, i: number, aux: Readonly<Record<string, Digest>>, run: Runner): Promise<Partition[]> {
+async function filePartitions(
+  split: SplitName,
+  source: LockedSource,
+  file: LockedFile,
+  i: number,
+  aux: Readonly<Record<string, Digest>>,
+  run: Runner,
+): Promise<Partition[]> {
   const of = source.files.length === 1 ? '' : ` file ${i + 1}/${source.files.length}`
   const name = file.hub === undefined ? file.path : `${file.hub.repo}/${file.path}`
   const digest = await obtain(file, `${split} ${source.label}${of}`, run)
@@ -223,17 +282,37 @@ async function filePartitions(split: SplitName, source: LockedSource, file: Lock
   }))
 }
 
-async function buildShard(segment: Digest, title: string, context: SplitContext, run: Runner): Promise<ShardResult> {
-  const shard = await run.stage({ stage: 'shard', title, params: { dtype: context.dtype }, inputs: { segment } })
+async function buildShard(
+  segment: Digest,
+  title: string,
+  context: SplitContext,
+  run: Runner,
+): Promise<ShardResult> {
+  const shard = await run.stage({
+    stage: 'shard',
+    title,
+    params: { dtype: context.dtype },
+    inputs: { segment },
+  })
   const tokenFile = shard.outputs['tokens']!
   const maskFile = shard.outputs['mask']!
   const verified = await run.stage({
     stage: 'verify',
     title,
-    params: { dtype: context.dtype, vocabularySize: context.vocabularySize, bosId: number(context.vocabulary, 'bosId') },
+    params: {
+      dtype: context.dtype,
+      vocabularySize: context.vocabularySize,
+      bosId: number(context.vocabulary, 'bosId'),
+    },
     inputs: { segment, tokens: tokenFile.digest, mask: maskFile.digest },
   })
-  return { tokens: number(verified, 'tokens'), tokenFile, maskFile, shardKey: shard.key, verifyKey: verified.key }
+  return {
+    tokens: number(verified, 'tokens'),
+    tokenFile,
+    maskFile,
+    shardKey: shard.key,
+    verifyKey: verified.key,
+  }
 }
 
 async function countOverlap(splits: Readonly<Record<SplitName, SplitResult>>, run: Runner): Promise<number> {
@@ -254,7 +333,10 @@ async function obtain(file: LockedFile, title: string, run: Runner): Promise<Dig
   const downloaded = await run.stage({
     stage: 'download',
     title,
-    params: file.sha256 === undefined ? { gitOid: file.gitOid ?? '', bytes: file.bytes } : { sha256: file.sha256, bytes: file.bytes },
+    params:
+      file.sha256 === undefined
+        ? { gitOid: file.gitOid ?? '', bytes: file.bytes }
+        : { sha256: file.sha256, bytes: file.bytes },
     inputs: {},
     hints: { repo: file.hub.repo, commit: file.hub.commit, path: file.path },
   })
@@ -264,9 +346,13 @@ async function obtain(file: LockedFile, title: string, run: Runner): Promise<Dig
 function chooseDtype(wanted: Lock['dtype'], vocabularySize: number): 'uint16' | 'uint32' {
   if (wanted === 'auto') return vocabularySize > 65536 ? 'uint32' : 'uint16'
   if (wanted === 'uint16' && vocabularySize > 65536) {
-    throw new ShardmillError('RECIPE', `dtype is uint16, but the tokenizer has ${vocabularySize} ids, more than uint16 can hold (65536)`, {
-      hint: 'Leave dtype out (auto chooses uint32 here) or set dtype: uint32.',
-    })
+    throw new ShardmillError(
+      'RECIPE',
+      `dtype is uint16, but the tokenizer has ${vocabularySize} ids, more than uint16 can hold (65536)`,
+      {
+        hint: 'Leave dtype out (auto chooses uint32 here) or set dtype: uint32.',
+      },
+    )
   }
   return wanted
 }
@@ -276,11 +362,21 @@ function rejectedRows(formatted: StageResult): number {
 }
 
 /** The policy is held here and not inside the stage: changing it costs no work, and a failure repeats at once from the cache. */
-function enforceBadRowPolicy(lock: Lock, source: LockedSource, file: string, formatted: StageResult, setAside: number): void {
+function enforceBadRowPolicy(
+  lock: Lock,
+  source: LockedSource,
+  file: string,
+  formatted: StageResult,
+  setAside: number,
+): void {
   const rejected = rejectedRows(formatted)
   if (rejected === 0) return
   const first = formatted.stats['firstReject'] as unknown as { row?: number; line?: number; why: string }
-  const at = { file, ...(first.row === undefined ? {} : { row: first.row }), ...(first.line === undefined ? {} : { line: first.line }) }
+  const at = {
+    file,
+    ...(first.row === undefined ? {} : { row: first.row }),
+    ...(first.line === undefined ? {} : { line: first.line }),
+  }
   const { policy, limit } = lock.onBadRow
   if (policy === 'fail') {
     throw new ShardmillError('BAD_ROW', first.why, {
@@ -290,10 +386,14 @@ function enforceBadRowPolicy(lock: Lock, source: LockedSource, file: string, for
     })
   }
   if (setAside > limit) {
-    throw new ShardmillError('BAD_ROW', `${setAside} rows of ${source.label} are bad, more than badRowLimit (${limit}); the last partition's first: ${first.why}`, {
-      at,
-      hint: 'Correct the data, or raise badRowLimit in the recipe.',
-    })
+    throw new ShardmillError(
+      'BAD_ROW',
+      `${setAside} rows of ${source.label} are bad, more than badRowLimit (${limit}); the last partition's first: ${first.why}`,
+      {
+        at,
+        hint: 'Correct the data, or raise badRowLimit in the recipe.',
+      },
+    )
   }
 }
 

@@ -17,7 +17,14 @@ export interface LockedFile {
 }
 
 export type Origin =
-  | { readonly kind: 'hub'; readonly repo: string; readonly revision: string; readonly commit: string; readonly subset: string; readonly split: string }
+  | {
+      readonly kind: 'hub'
+      readonly repo: string
+      readonly revision: string
+      readonly commit: string
+      readonly subset: string
+      readonly split: string
+    }
   | { readonly kind: 'local'; readonly path: string }
   | { readonly kind: 'generated'; readonly items: number }
   | { readonly kind: 'absent'; readonly path: string }

@@ -83,7 +83,10 @@ export function keyOf({ stage, params, inputs }: StageCall): Digest {
 }
 
 /** Numbered outputs of a stage, in order. */
-export function numberedOutputs({ outputs, lists }: Pick<StageResult, 'outputs' | 'lists'>, name: string): Long<BlobRef> {
+export function numberedOutputs(
+  { outputs, lists }: Pick<StageResult, 'outputs' | 'lists'>,
+  name: string,
+): Long<BlobRef> {
   const stored = lists?.[name]
   if (stored !== undefined) return stored
   return Object.keys(outputs)

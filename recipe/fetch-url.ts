@@ -14,12 +14,15 @@ export async function fetchUrl(url: string, where: string, signal: AbortSignal):
       const response = await fetch(url, { signal: AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]) })
       if (response.ok) {
         const bytes = new Uint8Array(await response.arrayBuffer())
-        if (bytes.length > mostBytes) throw new ShardmillError('RECIPE', `${where}: ${shown} is larger than ${mostBytes} bytes`)
+        if (bytes.length > mostBytes)
+          throw new ShardmillError('RECIPE', `${where}: ${shown} is larger than ${mostBytes} bytes`)
         return bytes
       }
       last = `answered ${response.status}`
       if (response.status < 500 && response.status !== 429 && response.status !== 408) {
-        throw new ShardmillError('NOT_FOUND', `${where}: ${shown} answered ${response.status}`, { hint: 'Look at the URL in a browser.' })
+        throw new ShardmillError('NOT_FOUND', `${where}: ${shown} answered ${response.status}`, {
+          hint: 'Look at the URL in a browser.',
+        })
       }
     } catch (error) {
       signal.throwIfAborted()
@@ -28,7 +31,10 @@ export async function fetchUrl(url: string, where: string, signal: AbortSignal):
     }
     if (attempt < tries) await sleep(500 * 2 ** attempt, undefined, { signal })
   }
-  throw new ShardmillError('HUB_UNREACHABLE', `${where}: ${shown} ${last} (${tries} tries)`, { retryable: true, hint: 'Try again later, or download the file and name its path.' })
+  throw new ShardmillError('HUB_UNREACHABLE', `${where}: ${shown} ${last} (${tries} tries)`, {
+    retryable: true,
+    hint: 'Try again later, or download the file and name its path.',
+  })
 }
 
 /** A URL without credentials and query: for errors and locks. */

@@ -7,15 +7,36 @@ import { ShardmillError } from '../errors/index.ts'
 import type { LockedFile } from '../pipeline/lock.ts'
 import type { Digest, Store } from '../store/types.ts'
 
-export async function importBytes(store: Store | undefined, bytes: Uint8Array, name: string): Promise<LockedFile> {
+export async function importBytes(
+  store: Store | undefined,
+  bytes: Uint8Array,
+  name: string,
+): Promise<LockedFile> {
   const digest = createHash('sha256').update(bytes).digest('hex') as Digest
   if (store !== undefined && (await store.statBlob(digest)) !== bytes.length) await store.putBlob(bytes)
   return { path: name, bytes: bytes.length, sha256: digest }
 }
 
-export async function importLocal(store: Store | undefined, folder: string, path: string, where: string): Promise<LockedFile>
-export async function importLocal(store: Store | undefined, folder: string, path: string, where: string, optional: boolean): Promise<LockedFile | undefined>
-export async function importLocal(store: Store | undefined, folder: string, path: string, where: string, optional = false): Promise<LockedFile | undefined> {
+export async function importLocal(
+  store: Store | undefined,
+  folder: string,
+  path: string,
+  where: string,
+): Promise<LockedFile>
+export async function importLocal(
+  store: Store | undefined,
+  folder: string,
+  path: string,
+  where: string,
+  optional: boolean,
+): Promise<LockedFile | undefined>
+export async function importLocal(
+  store: Store | undefined,
+  folder: string,
+  path: string,
+  where: string,
+  optional = false,
+): Promise<LockedFile | undefined> {
   const full = resolve(folder, path)
   let bytes: number
   try {
@@ -30,19 +51,31 @@ export async function importLocal(store: Store | undefined, folder: string, path
     const hash = createHash('sha256')
     for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer)
     const digest = hash.digest('hex') as Digest
-    if (store !== undefined && (await store.statBlob(digest)) !== bytes) await copyIn(store, full, digest, where, path)
+    if (store !== undefined && (await store.statBlob(digest)) !== bytes)
+      await copyIn(store, full, digest, where, path)
     return { path: portable(path), bytes, sha256: digest }
   } catch (error) {
     throw unreadable(error, where, path, full)
   }
 }
 
-async function copyIn(store: Store, full: string, digest: Digest, where: string, path: string): Promise<void> {
+async function copyIn(
+  store: Store,
+  full: string,
+  digest: Digest,
+  where: string,
+  path: string,
+): Promise<void> {
   const writer = await store.createBlob()
   try {
-    for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 })) await writer.write(chunk as Buffer)
+    for await (const chunk of createReadStream(full, { highWaterMark: 1 << 20 }))
+      await writer.write(chunk as Buffer)
     const stored = await writer.commit()
-    if (stored.digest !== digest) throw new ShardmillError('RECIPE', `${where}: ${path} changed while it was read`, { hint: 'Try again once nothing writes to it.', retryable: true })
+    if (stored.digest !== digest)
+      throw new ShardmillError('RECIPE', `${where}: ${path} changed while it was read`, {
+        hint: 'Try again once nothing writes to it.',
+        retryable: true,
+      })
   } finally {
     await writer.abort()
   }
@@ -51,9 +84,12 @@ async function copyIn(store: Store, full: string, digest: Digest, where: string,
 function unreadable(error: unknown, where: string, path: string, full: string): unknown {
   const { code } = error as NodeJS.ErrnoException
   if (code === 'ENOENT') {
-    return new ShardmillError('RECIPE', `${where}: there is no file ${path}`, { hint: `Paths in a recipe start from the recipe's folder; this one means ${full}.` })
+    return new ShardmillError('RECIPE', `${where}: there is no file ${path}`, {
+      hint: `Paths in a recipe start from the recipe's folder; this one means ${full}.`,
+    })
   }
-  if (code === 'EACCES' || code === 'EPERM') return new ShardmillError('RECIPE', `${where}: ${path} may not be read`, { cause: error })
+  if (code === 'EACCES' || code === 'EPERM')
+    return new ShardmillError('RECIPE', `${where}: ${path} may not be read`, { cause: error })
   return error
 }
 

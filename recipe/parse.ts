@@ -1,5 +1,5 @@
 /** YAML → recipe. Every problem names the file, the line and the field, and for a misspelt name the nearest right one. */
-import { LineCounter, parseDocument, parse as parseYaml, type Document } from 'yaml'
+import { type Document, LineCounter, parseDocument, parse as parseYaml } from 'yaml'
 import type { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { nearest } from '../errors/nearest.ts'
@@ -13,11 +13,16 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true })
   const [broken] = document.errors
   if (broken !== undefined) {
-    throw new ShardmillError('RECIPE', `is not YAML: ${broken.message}`, { at: { file, line: lines.linePos(broken.pos[0]).line } })
+    throw new ShardmillError('RECIPE', `is not YAML: ${broken.message}`, {
+      at: { file, line: lines.linePos(broken.pos[0]).line },
+    })
   }
   const value = document.toJS({ maxAliasCount: 100 }) as unknown
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ShardmillError('RECIPE', 'is empty or not a mapping; a recipe begins with `kind: sft`', { at: { file }, hint: 'recipes/nanochat-sft.yaml is an example.' })
+    throw new ShardmillError('RECIPE', 'is empty or not a mapping; a recipe begins with `kind: sft`', {
+      at: { file },
+      hint: 'recipes/nanochat-sft.yaml is an example.',
+    })
   }
   const set = new Set<string>()
   for (const setting of settings) set.add(applySetting(value as Record<string, unknown>, setting))
@@ -28,14 +33,23 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const path = issue.path as Path
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   const full = unknown === undefined ? path : [...path, unknown]
-  const shown = full.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`)).join('').replace(/^\./, '')
-  const fromSetting = [...set].some((name) => shown === name || shown.startsWith(`${name}.`) || name.startsWith(`${shown}.`))
+  const shown = full
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '')
+  const fromSetting = [...set].some(
+    (name) => shown === name || shown.startsWith(`${name}.`) || name.startsWith(`${shown}.`),
+  )
   const line = fromSetting ? undefined : lineOf(document, full, lines)
   const { why, hint } = explain(issue, value, path, unknown)
-  throw new ShardmillError('RECIPE', `${shown === '' ? 'the recipe' : shown}: ${why}${fromSetting ? ' (from --set)' : ''}`, {
-    at: { file, ...(line === undefined ? {} : { line }) },
-    ...(hint === undefined ? {} : { hint }),
-  })
+  throw new ShardmillError(
+    'RECIPE',
+    `${shown === '' ? 'the recipe' : shown}: ${why}${fromSetting ? ' (from --set)' : ''}`,
+    {
+      at: { file, ...(line === undefined ? {} : { line }) },
+      ...(hint === undefined ? {} : { hint }),
+    },
+  )
 }
 
 /** A union's issues nest; the misspelt field or wrong value inside says more than "invalid input". */
@@ -43,7 +57,12 @@ function mostTelling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   return issues.find((issue) => issue.code === 'unrecognized_keys') ?? issues[0]!
 }
 
-function explain(issue: z.core.$ZodIssue, recipe: unknown, path: Path, unknown: string | undefined): { why: string; hint?: string } {
+function explain(
+  issue: z.core.$ZodIssue,
+  recipe: unknown,
+  path: Path,
+  unknown: string | undefined,
+): { why: string; hint?: string } {
   if (unknown !== undefined) {
     const fields = fieldsAt(recipe, path)
     const guess = nearest(unknown, fields)
@@ -52,7 +71,10 @@ function explain(issue: z.core.$ZodIssue, recipe: unknown, path: Path, unknown: 
       hint: `Fields here: ${fields.filter((name) => name !== '$schema').join(', ')}.`,
     }
   }
-  const found = path.reduce<unknown>((value, step) => (value as Record<string | number, unknown> | undefined)?.[step], recipe)
+  const found = path.reduce<unknown>(
+    (value, step) => (value as Record<string | number, unknown> | undefined)?.[step],
+    recipe,
+  )
   if (issue.code === 'invalid_union' && issue.discriminator !== undefined) {
     const names = discriminants(path)
     const given = (found as Record<string, unknown> | undefined)?.[issue.discriminator] ?? found
@@ -64,10 +86,14 @@ function explain(issue: z.core.$ZodIssue, recipe: unknown, path: Path, unknown: 
   if (issue.code === 'invalid_value') {
     const names = issue.values.map(String)
     const guess = typeof found === 'string' ? nearest(found, names) : undefined
-    return { why: `${found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`}, expected ${names.length === 1 ? names[0] : `one of ${names.join(', ')}`}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}` }
+    return {
+      why: `${found === undefined ? 'is missing' : `is ${JSON.stringify(found)}`}, expected ${names.length === 1 ? names[0] : `one of ${names.join(', ')}`}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
+    }
   }
   if (found === undefined) return { why: 'is missing' }
-  return { why: `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}${typeof found === 'object' ? '' : ` (found ${JSON.stringify(found)})`}` }
+  return {
+    why: `${issue.message.charAt(0).toLowerCase()}${issue.message.slice(1)}${typeof found === 'object' ? '' : ` (found ${JSON.stringify(found)})`}`,
+  }
 }
 
 interface JsonSchema {
@@ -91,9 +117,13 @@ function schemaAt(value: unknown, path: Path): JsonSchema | undefined {
     schema = typeof step === 'number' ? schema?.items : schema?.properties?.[step]
     if (schema === undefined) return undefined
     const candidates = branches(schema)
-    schema = candidates.find(({ properties = {} }) =>
-      Object.entries(properties).every(([name, { const: fixed }]) => fixed === undefined || fixed === (at as Record<string, unknown> | undefined)?.[name]),
-    ) ?? candidates[0]
+    schema =
+      candidates.find(({ properties = {} }) =>
+        Object.entries(properties).every(
+          ([name, { const: fixed }]) =>
+            fixed === undefined || fixed === (at as Record<string, unknown> | undefined)?.[name],
+        ),
+      ) ?? candidates[0]
   }
   return schema
 }
@@ -116,8 +146,11 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number | un
   for (let length = path.length; length >= 0; length--) {
     const parent = length === 0 ? document.contents : document.getIn(path.slice(0, length - 1), true)
     const last = path[length - 1]
-    const pair = (parent as { items?: { key?: { value?: unknown; range?: number[] } }[] } | null)?.items?.find?.((item) => item?.key?.value === last)
-    const node = pair?.key ?? (document.getIn(path.slice(0, length), true) as { range?: number[] } | undefined)
+    const pair = (
+      parent as { items?: { key?: { value?: unknown; range?: number[] } }[] } | null
+    )?.items?.find?.((item) => item?.key?.value === last)
+    const node =
+      pair?.key ?? (document.getIn(path.slice(0, length), true) as { range?: number[] } | undefined)
     const start = node?.range?.[0]
     if (start !== undefined) return lines.linePos(start).line
   }
@@ -128,10 +161,17 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number | un
 function applySetting(recipe: Record<string, unknown>, setting: string): string {
   const equals = setting.indexOf('=')
   const usage = (why: string) =>
-    new ShardmillError('USAGE', `--set ${setting}: ${why}`, { hint: 'Write --set path=value, for example --set splits.val[1].stop=100 or --set maxSeqLen=1024.' })
+    new ShardmillError('USAGE', `--set ${setting}: ${why}`, {
+      hint: 'Write --set path=value, for example --set splits.val[1].stop=100 or --set maxSeqLen=1024.',
+    })
   if (equals <= 0) throw usage('has no path=value')
-  const steps = setting.slice(0, equals).replace(/\[(\d+)\]/g, '.$1').split('.').filter((step) => step !== '')
-  if (steps.length === 0 || steps.some((step) => step === '__proto__' || step === 'constructor')) throw usage('has no path')
+  const steps = setting
+    .slice(0, equals)
+    .replace(/\[(\d+)\]/g, '.$1')
+    .split('.')
+    .filter((step) => step !== '')
+  if (steps.length === 0 || steps.some((step) => step === '__proto__' || step === 'constructor'))
+    throw usage('has no path')
   let value: unknown
   try {
     value = parseYaml(setting.slice(equals + 1))
@@ -148,5 +188,8 @@ function applySetting(recipe: Record<string, unknown>, setting: string): string 
   const last = steps.at(-1)!
   if (Array.isArray(at) && !(Number(last) < at.length)) throw usage(`the list has only ${at.length} entries`)
   ;(at as Record<string, unknown>)[last] = value
-  return steps.map((step) => (/^\d+$/.test(step) ? `[${step}]` : `.${step}`)).join('').replace(/^\./, '')
+  return steps
+    .map((step) => (/^\d+$/.test(step) ? `[${step}]` : `.${step}`))
+    .join('')
+    .replace(/^\./, '')
 }

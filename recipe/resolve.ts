@@ -3,7 +3,7 @@
  * copied into the store, so that what a build reads cannot change under it.
  */
 import { ShardmillError } from '../errors/index.ts'
-import { findSplit, type FoundSplit } from '../hub/client/find-split.ts'
+import { type FoundSplit, findSplit } from '../hub/client/find-split.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
 import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
 import { mapBounded } from '../pipeline/stage.ts'
@@ -11,8 +11,8 @@ import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-sour
 import { sourceOf } from '../stages/sources/index.ts'
 import { templateOf } from '../stages/templates/index.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
-import { importBytes, importLocal } from './import-file.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
+import { importBytes, importLocal } from './import-file.ts'
 import type { Recipe, RecipeSource } from './schema.ts'
 
 export interface ResolveContext {
@@ -58,8 +58,10 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
 export function pinsOf(lock: Lock): Map<string, string> {
   const pins = new Map<string, string>()
   for (const source of [...lock.splits.val, ...lock.splits.train]) {
-    if (source.origin.kind === 'hub') pins.set(`${source.origin.repo}@${source.origin.revision}`, source.origin.commit)
-    for (const file of Object.values(source.aux)) if (file.hub !== undefined) pins.set(`${file.hub.repo}@${file.hub.revision}`, file.hub.commit)
+    if (source.origin.kind === 'hub')
+      pins.set(`${source.origin.repo}@${source.origin.revision}`, source.origin.commit)
+    for (const file of Object.values(source.aux))
+      if (file.hub !== undefined) pins.set(`${file.hub.repo}@${file.hub.revision}`, file.hub.commit)
   }
   const { hub } = lock.tokenizer.file
   if (hub !== undefined) pins.set(`${hub.repo}@${hub.revision}`, hub.commit)
@@ -90,7 +92,8 @@ function memoized(context: ResolveContext): Asked {
     hub = {
       ...real,
       resolveRevision: async (repo, revision = 'main') =>
-        context.pinned?.get(`${repo}@${revision}`) ?? once(commits, `${repo}@${revision}`, () => real.resolveRevision(repo, revision)),
+        context.pinned?.get(`${repo}@${revision}`) ??
+        once(commits, `${repo}@${revision}`, () => real.resolveRevision(repo, revision)),
       listFiles: (repo, commit) => once(lists, `${repo}@${commit}`, () => real.listFiles(repo, commit)),
       readme: (repo, commit) => once(readmes, `${repo}@${commit}`, () => real.readme(repo, commit)),
     }
@@ -108,17 +111,32 @@ async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['toke
   const { tokenizer } = recipe
   if (tokenizer.kind === 'tiktoken') {
     const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
-    const file = await importBytes(keeper(context), await tiktokenFile(tokenizer.encoding), `tiktoken ${tokenizer.encoding}`)
+    const file = await importBytes(
+      keeper(context),
+      await tiktokenFile(tokenizer.encoding),
+      `tiktoken ${tokenizer.encoding}`,
+    )
     return { kind: 'tiktoken', name: tokenizer.encoding, file }
   }
   const { path, repo, file, revision } = tokenizer
   if (path !== undefined && repo === undefined && file === undefined) {
-    return { kind: 'nanochat', name: path, file: await importLocal(keeper(context), context.folder, path, 'tokenizer.path') }
+    return {
+      kind: 'nanochat',
+      name: path,
+      file: await importLocal(keeper(context), context.folder, path, 'tokenizer.path'),
+    }
   }
   if (path === undefined && repo !== undefined && file !== undefined) {
-    return { kind: 'nanochat', name: `${repo}/${file}`, file: await lockHubFile(repo, file, revision, 'tokenizer.file', context) }
+    return {
+      kind: 'nanochat',
+      name: `${repo}/${file}`,
+      file: await lockHubFile(repo, file, revision, 'tokenizer.file', context),
+    }
   }
-  throw new ShardmillError('RECIPE', 'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)')
+  throw new ShardmillError(
+    'RECIPE',
+    'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)',
+  )
 }
 
 async function lockSource(entry: RecipeSource, where: string, context: Asked): Promise<LockedSource> {
@@ -135,22 +153,43 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
   }
   if (source.kind === 'generated') {
     const aux: Record<string, LockedFile> = {}
-    for (const [role, file] of Object.entries(source.aux(entry))) aux[role] = await lockAux(file, `${where}.${role}`, context)
-    return { ...common, reader: 'none', files: [], aux, seed: null, origin: { kind: 'generated', items: source.items(entry) } }
+    for (const [role, file] of Object.entries(source.aux(entry)))
+      aux[role] = await lockAux(file, `${where}.${role}`, context)
+    return {
+      ...common,
+      reader: 'none',
+      files: [],
+      aux,
+      seed: null,
+      origin: { kind: 'generated', items: source.items(entry) },
+    }
   }
   if (source.kind === 'lines') {
     const { path, optional } = source.path(entry)
     const file = await importLocal(keeper(context), context.folder, path, `${where}.path`, optional)
-    if (file === undefined) return { ...common, reader: 'jsonl', files: [], aux: {}, seed: null, origin: { kind: 'absent', path } }
+    if (file === undefined)
+      return { ...common, reader: 'jsonl', files: [], aux: {}, seed: null, origin: { kind: 'absent', path } }
     return { ...common, reader: 'jsonl', files: [file], aux: {}, seed: null, origin: { kind: 'local', path } }
   }
   const origin = meaningful(where, () => source.origin(entry)) as TableOrigin
   const seed = source.seed(entry)
   if (origin.kind === 'local') {
     const file = await importLocal(keeper(context), context.folder, origin.path, `${where}.path`)
-    return { ...common, reader: /\.(jsonl|ndjson|json)$/i.test(origin.path) ? 'jsonl' : 'parquet', files: [file], aux: {}, seed, origin }
+    return {
+      ...common,
+      reader: /\.(jsonl|ndjson|json)$/i.test(origin.path) ? 'jsonl' : 'parquet',
+      files: [file],
+      aux: {},
+      seed,
+      origin,
+    }
   }
-  const found = await findSplit(context.hub(), origin.repo, { subset: origin.subset, split: origin.split, revision: origin.revision, files: origin.files })
+  const found = await findSplit(context.hub(), origin.repo, {
+    subset: origin.subset,
+    split: origin.split,
+    revision: origin.revision,
+    files: origin.files,
+  })
   return {
     ...common,
     reader: found.format,
@@ -178,10 +217,20 @@ async function lockAux(file: AuxFile, where: string, context: Asked): Promise<Lo
   }
 }
 
-async function lockHubFile(repo: string, path: string, revision: string, where: string, context: Asked): Promise<LockedFile> {
+async function lockHubFile(
+  repo: string,
+  path: string,
+  revision: string,
+  where: string,
+  context: Asked,
+): Promise<LockedFile> {
   const commit = await context.commit(repo, revision)
   const file = (await context.hub().listFiles(repo, commit)).find((candidate) => candidate.path === path)
-  if (file === undefined) throw new ShardmillError('NOT_FOUND', `${where}: dataset ${repo} has no file ${JSON.stringify(path)} at revision ${revision}`)
+  if (file === undefined)
+    throw new ShardmillError(
+      'NOT_FOUND',
+      `${where}: dataset ${repo} has no file ${JSON.stringify(path)} at revision ${revision}`,
+    )
   return lockedHubFile(file, revision)
 }
 

@@ -10,16 +10,25 @@ import { templates } from '../stages/templates/index.ts'
 /** Fields that every source has. */
 const sliceFields = {
   start: z.int().nonnegative().default(0).describe('First row of the source, in its own order'),
-  stop: z.int().nonnegative().nullable().default(null).describe('Row before which to stop; more rows than there are is an error'),
+  stop: z
+    .int()
+    .nonnegative()
+    .nullable()
+    .default(null)
+    .describe('Row before which to stop; more rows than there are is an error'),
   step: z.int().min(1).default(1).describe('Takes every step-th row'),
-  repeat: z.int().min(0).default(1).describe('How often the mixture holds these rows (oversampling); 0 leaves them out'),
+  repeat: z
+    .int()
+    .min(0)
+    .default(1)
+    .describe('How often the mixture holds these rows (oversampling); 0 leaves them out'),
 }
 
 const sourceSchema = z.discriminatedUnion(
   'task',
-  sources.map((source: Source) => z.strictObject({ task: z.literal(source.task).describe(source.about), ...source.fields, ...sliceFields })) as unknown as [
-    z.ZodObject<{ task: z.ZodLiteral<string> }>,
-  ],
+  sources.map((source: Source) =>
+    z.strictObject({ task: z.literal(source.task).describe(source.about), ...source.fields, ...sliceFields }),
+  ) as unknown as [z.ZodObject<{ task: z.ZodLiteral<string> }>],
 )
 
 /** Seeds go to three generators; all of them take these. */
@@ -27,11 +36,15 @@ const seed = z.int().nonnegative()
 
 const tokenizerSchema = z.discriminatedUnion('kind', [
   z.strictObject({
-    kind: z.literal('tiktoken').describe('An encoding of the tiktoken package; special tokens it lacks are appended'),
+    kind: z
+      .literal('tiktoken')
+      .describe('An encoding of the tiktoken package; special tokens it lacks are appended'),
     encoding: z.enum(['gpt2', 'r50k_base', 'p50k_base', 'cl100k_base', 'o200k_base']),
   }),
   z.strictObject({
-    kind: z.literal('nanochat').describe("nanochat's tokenizer.pkl (parsed, never executed): path, or repo and file on the hub"),
+    kind: z
+      .literal('nanochat')
+      .describe("nanochat's tokenizer.pkl (parsed, never executed): path, or repo and file on the hub"),
     path: z.string().min(1).optional().describe('The file, relative to the recipe'),
     repo: z.string().min(1).optional(),
     file: z.string().min(1).optional(),
@@ -46,24 +59,52 @@ export const recipeSchema = z.strictObject({
   kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
   name: z
     .string()
-    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be letters, digits, ".", "_" and "-", beginning with a letter or digit')
+    .regex(
+      /^[A-Za-z0-9][A-Za-z0-9._-]*$/,
+      'must be letters, digits, ".", "_" and "-", beginning with a letter or digit',
+    )
     .describe('A name for people'),
   tokenizer: tokenizerSchema,
-  template: z.enum(templates.map(({ name }) => name) as [string, ...string[]]).describe('How a conversation becomes tokens'),
-  maxSeqLen: z.int().min(1).max(2 ** 31 - 1).describe('A conversation is cut to this many tokens'),
-  shardTokens: z.int().min(1).max(2 ** 31 - 1).describe('Tokens in a shard; the last one of a split may have fewer'),
-  dtype: z.enum(['auto', 'uint16', 'uint32']).default('auto').describe('Of the shard files; auto: uint32 when the vocabulary exceeds 65536'),
+  template: z
+    .enum(templates.map(({ name }) => name) as [string, ...string[]])
+    .describe('How a conversation becomes tokens'),
+  maxSeqLen: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .describe('A conversation is cut to this many tokens'),
+  shardTokens: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .describe('Tokens in a shard; the last one of a split may have fewer'),
+  dtype: z
+    .enum(['auto', 'uint16', 'uint32'])
+    .default('auto')
+    .describe('Of the shard files; auto: uint32 when the vocabulary exceeds 65536'),
   shuffle: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('python').describe('CPython random.Random(seed).shuffle'), seed }),
       z.strictObject({ kind: z.literal('numpy').describe('NumPy default_rng(seed).permutation'), seed }),
-      z.strictObject({ kind: z.literal('seedrandom').describe('Fisher-Yates with the npm package seedrandom'), seed }),
+      z.strictObject({
+        kind: z.literal('seedrandom').describe('Fisher-Yates with the npm package seedrandom'),
+        seed,
+      }),
       z.strictObject({ kind: z.literal('none').describe('One source after the other') }),
     ])
     .default({ kind: 'python', seed: 42 })
     .describe('The order of each split, over all of its sources'),
-  onBadRow: z.enum(['fail', 'quarantine']).default('fail').describe('What a row does that is not what its source expects: stops the build, or is set aside, counted and listed'),
-  badRowLimit: z.int().nonnegative().default(100).describe('Most rows a source may set aside (onBadRow: quarantine)'),
+  onBadRow: z
+    .enum(['fail', 'quarantine'])
+    .default('fail')
+    .describe(
+      'What a row does that is not what its source expects: stops the build, or is set aside, counted and listed',
+    ),
+  badRowLimit: z
+    .int()
+    .nonnegative()
+    .default(100)
+    .describe('Most rows a source may set aside (onBadRow: quarantine)'),
   splits: z.strictObject({
     val: sourceList.default([]).describe('Validation; finished and verified before train begins'),
     train: sourceList.min(1),

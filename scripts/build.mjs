@@ -1,8 +1,8 @@
 // Compiles the TypeScript sources into dist/. Runs on `npm ci` (prepare) and before the tests.
 import { spawnSync } from 'node:child_process'
+import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
-import { rmSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..')

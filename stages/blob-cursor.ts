@@ -21,7 +21,11 @@ export class BlobCursor {
       if (this.at === this.chunk.length) {
         const next = await this.source.next()
         if (next.done === true) {
-          throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} ends ${length - filled} bytes early`, { details: { digest: this.digest } })
+          throw new ShardmillError(
+            'CORRUPT_BLOB',
+            `blob ${this.digest} ends ${length - filled} bytes early`,
+            { details: { digest: this.digest } },
+          )
         }
         this.chunk = next.value
         this.at = 0
@@ -43,7 +47,9 @@ export class BlobCursor {
       rest += next.value.length
     }
     if (rest > 0) {
-      throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} has ${rest} bytes too many`, { details: { digest: this.digest } })
+      throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} has ${rest} bytes too many`, {
+        details: { digest: this.digest },
+      })
     }
   }
 }

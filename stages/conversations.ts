@@ -175,7 +175,14 @@ export class ConversationWriter {
   private async flush(): Promise<void> {
     await this.start()
     const { frameRowCount: rows, messages, parts, textBytes } = this
-    const size = headerBytes + 4 * (2 * rows + 1) + pad4(messages) + 4 * (messages + 1) + pad4(parts) + 4 * (parts + 1) + pad4(textBytes)
+    const size =
+      headerBytes +
+      4 * (2 * rows + 1) +
+      pad4(messages) +
+      4 * (messages + 1) +
+      pad4(parts) +
+      4 * (parts + 1) +
+      pad4(textBytes)
     const frame = new Uint8Array(size)
     const words = new Uint32Array(frame.buffer)
     words.set([rows, messages, parts, textBytes])
@@ -206,9 +213,19 @@ export async function* readConversations(store: Store, digest: Digest): AsyncGen
   if (new TextDecoder().decode(head) !== magic) throw new TypeError(`blob ${digest} holds no conversations`)
   for (;;) {
     const header = await cursor.take(headerBytes)
-    const [rows, messages, parts, textBytes] = new Uint32Array(header.buffer, header.byteOffset, 4) as unknown as [number, number, number, number]
+    const [rows, messages, parts, textBytes] = new Uint32Array(
+      header.buffer,
+      header.byteOffset,
+      4,
+    ) as unknown as [number, number, number, number]
     if (rows === 0) break
-    const size = 4 * (2 * rows + 1) + pad4(messages) + 4 * (messages + 1) + pad4(parts) + 4 * (parts + 1) + pad4(textBytes)
+    const size =
+      4 * (2 * rows + 1) +
+      pad4(messages) +
+      4 * (messages + 1) +
+      pad4(parts) +
+      4 * (parts + 1) +
+      pad4(textBytes)
     const frame = await cursor.take(size)
     let at = frame.byteOffset
     const take32 = (length: number) => {

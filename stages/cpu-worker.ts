@@ -2,11 +2,11 @@
 import { buildTables, type EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
-import { openStore } from './open-store.ts'
 import type { Digest, Store } from '../store/types.ts'
 import type { StageOutput } from './define-stage.ts'
 import { cpuStages } from './index.ts'
 import { Meter } from './meter.ts'
+import { openStore } from './open-store.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
 export interface StageTask {
@@ -24,7 +24,9 @@ export interface TablesTask {
 }
 
 /** Errors cross threads as facts: structured cloning keeps an Error's message but not its fields. */
-export type TaskResult<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly error: ErrorFacts }
+export type TaskResult<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly error: ErrorFacts }
 
 const stores = new Map<string, Promise<Store>>()
 
@@ -37,10 +39,15 @@ function storeAt(location: string): Promise<Store> {
   return store
 }
 
-export async function runTask(task: StageTask | TablesTask): Promise<TaskResult<StageOutput | EncoderTables>> {
+export async function runTask(
+  task: StageTask | TablesTask,
+): Promise<TaskResult<StageOutput | EncoderTables>> {
   try {
     const store = await storeAt(task.store)
-    return { ok: true, value: task.kind === 'tables' ? await tablesOf(store, task.vocabulary) : await runStage(store, task) }
+    return {
+      ok: true,
+      value: task.kind === 'tables' ? await tablesOf(store, task.vocabulary) : await runStage(store, task),
+    }
   } catch (error) {
     if (isShardmillError(error)) return { ok: false, error: error.toFacts() }
     throw error
@@ -56,7 +63,8 @@ async function runStage(store: Store, { call, meter, tables }: StageTask): Promi
     signal: new AbortController().signal,
     progress: new Meter(meter),
     notice: () => {},
-    encoderTables: async (vocabulary) => (tables?.vocabulary === vocabulary ? tables.tables : tablesOf(store, vocabulary)),
+    encoderTables: async (vocabulary) =>
+      tables?.vocabulary === vocabulary ? tables.tables : tablesOf(store, vocabulary),
   })
 }
 

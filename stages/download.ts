@@ -5,10 +5,10 @@
  * Where it comes from is a hint and no part of the key: another mirror with the same bytes is the same file.
  */
 import { join } from 'node:path'
-import type { StageCall } from '../pipeline/stage.ts'
-import type { BlobRef, Digest } from '../store/types.ts'
 import { downloadFile } from '../hub/client/download.ts'
 import type { Hub, RetryNote } from '../hub/client/hub.ts'
+import type { StageCall } from '../pipeline/stage.ts'
+import type { BlobRef, Digest } from '../store/types.ts'
 import { defineStage, paramsOf, type Stage, type StageContext } from './define-stage.ts'
 
 interface Params {
@@ -30,7 +30,14 @@ async function download(hub: Hub, call: StageCall, { store, signal, progress, no
   let stored: BlobRef | undefined
   await downloadFile(
     hub,
-    { repo, commit, path, bytes, ...(sha256 === undefined ? {} : { sha256 }), ...(gitOid === undefined ? {} : { gitOid }) },
+    {
+      repo,
+      commit,
+      path,
+      bytes,
+      ...(sha256 === undefined ? {} : { sha256 }),
+      ...(gitOid === undefined ? {} : { gitOid }),
+    },
     { partPath: join(folder, 'part') },
     {
       signal,

@@ -42,7 +42,11 @@ export const format = defineStage({
       const rejected = await store.putBlob(rejects.toBytes())
       return {
         outputs: { conversations, rejects: rejected },
-        stats: { rows: out.rows, rejected: rejects.count, ...(rejects.first === undefined ? {} : { firstReject: rejects.first }) },
+        stats: {
+          rows: out.rows,
+          rejected: rejects.count,
+          ...(rejects.first === undefined ? {} : { firstReject: rejects.first }),
+        },
       }
     } finally {
       await blob.abort()
@@ -50,7 +54,12 @@ export const format = defineStage({
   },
 })
 
-async function formatItems(call: StageCall, source: GeneratedSource<unknown>, out: ConversationWriter, { store, signal, progress }: StageContext): Promise<void> {
+async function formatItems(
+  call: StageCall,
+  source: GeneratedSource<unknown>,
+  out: ConversationWriter,
+  { store, signal, progress }: StageContext,
+): Promise<void> {
   const { source: locked, first = 0, items = 0 } = paramsOf<Params>(call)
   const write = await generatorOf(call, source, locked, store)
   for (let i = first; i < first + items; i++) {
@@ -70,7 +79,12 @@ async function formatItems(call: StageCall, source: GeneratedSource<unknown>, ou
 const generators = new Map<string, Promise<(i: number, out: ConversationWriter) => void>>()
 const mostGenerators = 4
 
-async function generatorOf(call: StageCall, source: GeneratedSource<unknown>, locked: Params['source'], store: Store) {
+async function generatorOf(
+  call: StageCall,
+  source: GeneratedSource<unknown>,
+  locked: Params['source'],
+  store: Store,
+) {
   const key = JSON.stringify([locked, call.inputs])
   const known = generators.get(key)
   if (known !== undefined) return known
@@ -86,23 +100,43 @@ async function generatorOf(call: StageCall, source: GeneratedSource<unknown>, lo
   return made
 }
 
-async function formatFile(call: StageCall, source: TableSource<unknown> | LinesSource<unknown>, out: ConversationWriter, rejects: Rejects, { store, signal, progress }: StageContext): Promise<void> {
+async function formatFile(
+  call: StageCall,
+  source: TableSource<unknown> | LinesSource<unknown>,
+  out: ConversationWriter,
+  rejects: Rejects,
+  { store, signal, progress }: StageContext,
+): Promise<void> {
   const { source: locked, reader, partition = 0 } = paramsOf<Params>(call)
-  const { partitions } = JSON.parse(Buffer.from(await store.readBlobBytes(input(call, 'partitions'))).toString()) as { partitions: (ParquetPartition & LinesPartition)[] }
+  const { partitions } = JSON.parse(
+    Buffer.from(await store.readBlobBytes(input(call, 'partitions'))).toString(),
+  ) as { partitions: (ParquetPartition & LinesPartition)[] }
   const range = partitions[partition]
   if (range === undefined) throw new TypeError(`no partition ${partition}`)
   const digest = input(call, 'file')
   const file = openByteSource(await store.localFile(digest), fileName(call))
   try {
     if (source.kind === 'lines') {
-      await eachBatch(readJsonLines(file, range), async (batch) => {
-        for (const { line, value, error } of batch) {
-          if (error !== undefined) rejects.add({ line }, error, undefined)
-          else writeRow(line, { line }, () => source.line(value, out), () => value, out, rejects)
-          await out.flushIfFull()
-        }
-        progress.rows(batch.length)
-      }, signal)
+      await eachBatch(
+        readJsonLines(file, range),
+        async (batch) => {
+          for (const { line, value, error } of batch) {
+            if (error !== undefined) rejects.add({ line }, error, undefined)
+            else
+              writeRow(
+                line,
+                { line },
+                () => source.line(value, out),
+                () => value,
+                out,
+                rejects,
+              )
+            await out.flushIfFull()
+          }
+          progress.rows(batch.length)
+        },
+        signal,
+      )
       return
     }
     const columns = source.columns(locked.identity)
@@ -113,7 +147,15 @@ async function formatFile(call: StageCall, source: TableSource<unknown> | LinesS
         const at = lines === undefined ? { row } : { line: lines[i]! }
         const broken = batch.badRows?.get(i)
         if (broken !== undefined) rejects.add(at, broken, undefined)
-        else writeRow(lines === undefined ? row : lines[i]!, at, () => write(batch, i, out), undefined, out, rejects)
+        else
+          writeRow(
+            lines === undefined ? row : lines[i]!,
+            at,
+            () => write(batch, i, out),
+            undefined,
+            out,
+            rejects,
+          )
         if ((i & 63) === 63) await out.flushIfFull()
       }
       await out.flushIfFull()
@@ -121,19 +163,37 @@ async function formatFile(call: StageCall, source: TableSource<unknown> | LinesS
       progress.done(out.rows)
     }
     if (reader === 'parquet') {
-      await eachBatch(readParquet(await openParquet(file), { from: range.from, to: range.to }, columns), (batch) => writeBatch(batch), signal)
+      await eachBatch(
+        readParquet(await openParquet(file), { from: range.from, to: range.to }, columns),
+        (batch) => writeBatch(batch),
+        signal,
+      )
     } else {
-      await eachBatch(readJsonLines(file, range), async (batch) => {
-        const table = batchOfObjects(batch, columns)
-        await writeBatch(table, batch.map(({ line }) => line))
-      }, signal)
+      await eachBatch(
+        readJsonLines(file, range),
+        async (batch) => {
+          const table = batchOfObjects(batch, columns)
+          await writeBatch(
+            table,
+            batch.map(({ line }) => line),
+          )
+        },
+        signal,
+      )
     }
   } finally {
     file.close()
   }
 }
 
-function writeRow(sourceRow: number, at: { row?: number; line?: number }, write: () => void, value: (() => unknown) | undefined, out: ConversationWriter, rejects: Rejects): void {
+function writeRow(
+  sourceRow: number,
+  at: { row?: number; line?: number },
+  write: () => void,
+  value: (() => unknown) | undefined,
+  out: ConversationWriter,
+  rejects: Rejects,
+): void {
   out.beginRow(sourceRow)
   try {
     write()
@@ -146,10 +206,13 @@ function writeRow(sourceRow: number, at: { row?: number; line?: number }, write:
   out.endRow()
 }
 
-async function eachBatch<T>(batches: Iterable<T> | AsyncIterable<T>, work: (batch: T) => Promise<void>, signal: AbortSignal): Promise<void> {
+async function eachBatch<T>(
+  batches: Iterable<T> | AsyncIterable<T>,
+  work: (batch: T) => Promise<void>,
+  signal: AbortSignal,
+): Promise<void> {
   for await (const batch of batches) {
     signal.throwIfAborted()
     await work(batch)
   }
 }
-

@@ -10,4 +10,13 @@ import { tokenize } from './tokenize.ts'
 import { tokenizer } from './tokenizer.ts'
 import { verify } from './verify.ts'
 
-export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = { scan, tokenizer, format, tokenize, shuffle, shard, verify, overlap }
+export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = {
+  scan,
+  tokenizer,
+  format,
+  tokenize,
+  shuffle,
+  shard,
+  verify,
+  overlap,
+}

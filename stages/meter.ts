@@ -28,7 +28,13 @@ export class Meter implements Progress {
   }
 
   read(): { done: number; total: number; rows: number; tokens: number; bytes: number } {
-    const [done, total, rows, tokens, bytes] = this.values as unknown as [number, number, number, number, number]
+    const [done, total, rows, tokens, bytes] = this.values as unknown as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
     return { done, total, rows, tokens, bytes }
   }
 }

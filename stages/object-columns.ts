@@ -9,11 +9,15 @@ interface JsonRow {
 }
 
 /** Rows that do not fit the columns are listed in `badRows`, with the reason. */
-export function batchOfObjects(rows: readonly JsonRow[], types: Readonly<Record<string, ColumnType>>): ColumnBatch {
+export function batchOfObjects(
+  rows: readonly JsonRow[],
+  types: Readonly<Record<string, ColumnType>>,
+): ColumnBatch {
   const badRows = new Map<number, string>()
   const objects = rows.map(({ value, error }, i) => {
     if (error !== undefined) badRows.set(i, error)
-    else if (typeof value !== 'object' || value === null || Array.isArray(value)) badRows.set(i, `expected an object, found ${kindOf(value)}`)
+    else if (typeof value !== 'object' || value === null || Array.isArray(value))
+      badRows.set(i, `expected an object, found ${kindOf(value)}`)
     else return value as Record<string, unknown>
     return undefined
   })
@@ -22,7 +26,11 @@ export function batchOfObjects(rows: readonly JsonRow[], types: Readonly<Record<
     const owners = objects.map((_, i) => i)
     const values = objects.map((object, i) => {
       if (object === undefined) return null
-      if (!(name in object)) badRows.set(i, `no field ${JSON.stringify(name)}; there are: ${Object.keys(object).slice(0, 12).join(', ') || 'none'}`)
+      if (!(name in object))
+        badRows.set(
+          i,
+          `no field ${JSON.stringify(name)}; there are: ${Object.keys(object).slice(0, 12).join(', ') || 'none'}`,
+        )
       return object[name] ?? null
     })
     columns[name] = columnOf(values, owners, type, name, badRows)
@@ -30,7 +38,13 @@ export function batchOfObjects(rows: readonly JsonRow[], types: Readonly<Record<
   return { firstRow: rows[0]?.row ?? 0, rows: rows.length, columns, badRows }
 }
 
-function columnOf(values: readonly unknown[], owners: readonly number[], type: ColumnType, path: string, badRows: Map<number, string>): Column {
+function columnOf(
+  values: readonly unknown[],
+  owners: readonly number[],
+  type: ColumnType,
+  path: string,
+  badRows: Map<number, string>,
+): Column {
   const length = values.length
   const valid = new Uint8Array(length)
   const wrong = (i: number, expected: string) => {
@@ -80,7 +94,13 @@ function columnOf(values: readonly unknown[], owners: readonly number[], type: C
       } else if (value !== null && value !== undefined) wrong(i, 'a list')
       offsets[i + 1] = items.length
     })
-    return { kind: 'list', length, offsets, item: columnOf(items, itemOwners, type.item, `an entry of ${path}`, badRows), valid }
+    return {
+      kind: 'list',
+      length,
+      offsets,
+      item: columnOf(items, itemOwners, type.item, `an entry of ${path}`, badRows),
+      valid,
+    }
   }
   const objects = values.map((value, i) => {
     if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
@@ -91,7 +111,16 @@ function columnOf(values: readonly unknown[], owners: readonly number[], type: C
     return {}
   })
   const fields = Object.fromEntries(
-    Object.entries(type.fields).map(([name, field]) => [name, columnOf(objects.map((object) => object[name] ?? null), owners, field, `${name} of ${path}`, badRows)]),
+    Object.entries(type.fields).map(([name, field]) => [
+      name,
+      columnOf(
+        objects.map((object) => object[name] ?? null),
+        owners,
+        field,
+        `${name} of ${path}`,
+        badRows,
+      ),
+    ]),
   )
   return { kind: 'struct', length, fields, valid }
 }

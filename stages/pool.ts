@@ -47,7 +47,8 @@ export function createStagePool(storeLocation: string, threads = availableParall
     threads,
     async run(call, meter, signal) {
       const vocabulary = call.inputs['vocabulary']
-      const shared = vocabulary === undefined ? undefined : { vocabulary, tables: await tablesFor(vocabulary, signal) }
+      const shared =
+        vocabulary === undefined ? undefined : { vocabulary, tables: await tablesFor(vocabulary, signal) }
       return send({ kind: 'stage', store: storeLocation, call, meter: meter.shared, tables: shared }, signal)
     },
     close: () => pool.destroy(),

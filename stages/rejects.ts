@@ -25,7 +25,9 @@ export class Rejects {
       })
     }
     const json = value === undefined ? undefined : JSON.stringify(value)
-    this.lines.push(JSON.stringify({ ...at, why, ...(json !== undefined && json.length < 1 << 16 ? { value } : {}) }))
+    this.lines.push(
+      JSON.stringify({ ...at, why, ...(json !== undefined && json.length < 1 << 16 ? { value } : {}) }),
+    )
   }
 
   /** JSON lines, one a row. */

@@ -57,5 +57,10 @@ async function scanParquet(source: Parameters<typeof openParquet>[0]) {
 
 function scanLines(source: Parameters<typeof scanJsonLines>[0]) {
   const { rows, partitions } = scanJsonLines(source, partitionBytes)
-  return { rows, partitions: partitions.map(({ start, end, firstLine, firstRow }): LinesPartition => ({ start, end, firstLine, firstRow })) }
+  return {
+    rows,
+    partitions: partitions.map(
+      ({ start, end, firstLine, firstRow }): LinesPartition => ({ start, end, firstLine, firstRow }),
+    ),
+  }
 }

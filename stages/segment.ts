@@ -11,7 +11,15 @@
 import type { Digest } from '../store/types.ts'
 
 const magic = 'SMSEGM01'
-const columnNames = ['block', 'row', 'offsetWords', 'tokens', 'runs', 'fingerprintLow', 'fingerprintHigh'] as const
+const columnNames = [
+  'block',
+  'row',
+  'offsetWords',
+  'tokens',
+  'runs',
+  'fingerprintLow',
+  'fingerprintHigh',
+] as const
 
 export type SegmentColumns = Readonly<Record<(typeof columnNames)[number], Uint32Array>>
 
@@ -44,9 +52,15 @@ export function decodeSegment(data: Uint8Array): Segment {
   const bytes = new Uint8Array(data)
   if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== magic) throw new TypeError('not a segment')
   const padded = new DataView(bytes.buffer).getUint32(8, true)
-  const header = JSON.parse(Buffer.from(bytes.subarray(12, 12 + padded)).toString('utf8')) as Omit<Segment, keyof SegmentColumns>
+  const header = JSON.parse(Buffer.from(bytes.subarray(12, 12 + padded)).toString('utf8')) as Omit<
+    Segment,
+    keyof SegmentColumns
+  >
   const columns = Object.fromEntries(
-    columnNames.map((name, c) => [name, new Uint32Array(bytes.buffer, 12 + padded + 4 * c * header.places, header.places)]),
+    columnNames.map((name, c) => [
+      name,
+      new Uint32Array(bytes.buffer, 12 + padded + 4 * c * header.places, header.places),
+    ]),
   ) as unknown as SegmentColumns
   return { ...header, ...columns }
 }

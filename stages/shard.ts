@@ -104,7 +104,9 @@ class WindowFiller {
 
   private fillWindow(first: number, starts: readonly number[], length: number): number {
     const { segment } = this
-    const order = Uint32Array.from(starts, (_, i) => first + i).sort((a, b) => segment.block[a]! - segment.block[b]! || segment.offsetWords[a]! - segment.offsetWords[b]!)
+    const order = Uint32Array.from(starts, (_, i) => first + i).sort(
+      (a, b) => segment.block[a]! - segment.block[b]! || segment.offsetWords[a]! - segment.offsetWords[b]!,
+    )
     let trained = 0
     let i = 0
     while (i < order.length) {
@@ -116,12 +118,19 @@ class WindowFiller {
         const place = order[end]!
         const start = segment.offsetWords[place]! * 4
         const stop = start + recordBytes(segment.tokens[place]!, segment.runs[place]!, segment.width)
-        if (segment.block[place] !== block || (end > i && (start > to + gapBytes || stop - from > readBytes))) break
+        if (segment.block[place] !== block || (end > i && (start > to + gapBytes || stop - from > readBytes)))
+          break
         to = Math.max(to, stop)
         end++
       }
       this.read(block, from, to - from)
-      for (; i < end; i++) trained += this.put(order[i]!, segment.offsetWords[order[i]!]! - from / 4, starts[order[i]! - first]!, length)
+      for (; i < end; i++)
+        trained += this.put(
+          order[i]!,
+          segment.offsetWords[order[i]!]! - from / 4,
+          starts[order[i]! - first]!,
+          length,
+        )
     }
     return trained
   }
@@ -133,9 +142,16 @@ class WindowFiller {
     const runs = segment.runs[place]!
     const runsAt = word + (((count * segment.width + 3) & ~3) >> 2)
     fingerprint(words, word, runsAt + runs, this.hash)
-    if (this.hash.low !== segment.fingerprintLow[place] || this.hash.high !== segment.fingerprintHigh[place]) {
+    if (
+      this.hash.low !== segment.fingerprintLow[place] ||
+      this.hash.high !== segment.fingerprintHigh[place]
+    ) {
       const digest = segment.blocks[segment.block[place]!]!.tokens
-      throw new ShardmillError('CORRUPT_BLOB', `blob ${digest} is damaged: row ${segment.row[place]} does not match its fingerprint`, { details: { digest } })
+      throw new ShardmillError(
+        'CORRUPT_BLOB',
+        `blob ${digest} is damaged: row ${segment.row[place]} does not match its fingerprint`,
+        { details: { digest } },
+      )
     }
     const from = Math.max(0, -start)
     const to = Math.min(count, length - start)

@@ -37,7 +37,9 @@ export const shuffle = defineStage({
     const taken: Uint32Array[] = []
     const sources: ({ rows: number } & ReturnType<SplitRows['figures']>)[] = []
     for (const [i, slice] of params.sources.entries()) {
-      const list = JSON.parse(Buffer.from(await store.readBlobBytes(input(call, `source.${i}`))).toString()) as { tokens: Digest; index: Digest }[]
+      const list = JSON.parse(
+        Buffer.from(await store.readBlobBytes(input(call, `source.${i}`))).toString(),
+      ) as { tokens: Digest; index: Digest }[]
       const first = rows.count
       for (const ref of list) {
         rows.add(ref, await store.readBlobBytes(ref.index))
@@ -57,10 +59,18 @@ export const shuffle = defineStage({
       progress.done(shard)
     }
     outputs['fingerprints'] = await store.putBlob(rows.fingerprints(order))
-    const sum = (name: 'conversations' | 'tokens' | 'trainedTokens' | 'truncated') => sources.reduce((total, source) => total + source[name], 0)
+    const sum = (name: 'conversations' | 'tokens' | 'trainedTokens' | 'truncated') =>
+      sources.reduce((total, source) => total + source[name], 0)
     return {
       outputs,
-      stats: { conversations: sum('conversations'), tokens: sum('tokens'), trainedTokens: sum('trainedTokens'), truncated: sum('truncated'), shards: shard, sources },
+      stats: {
+        conversations: sum('conversations'),
+        tokens: sum('tokens'),
+        trainedTokens: sum('trainedTokens'),
+        truncated: sum('truncated'),
+        shards: shard,
+        sources,
+      },
     }
   },
 })
@@ -68,10 +78,19 @@ export const shuffle = defineStage({
 /** The rows a source gives, in its own order: permutation, then slice. Numbers count from the split's first row. */
 function pick(first: number, rows: number, { seed, start, stop, step }: Slice, label: string): Uint32Array {
   if (stop !== null && stop > rows) {
-    throw new ShardmillError('RECIPE', `${label}: stop ${stop} is past the end, the source has ${rows} rows`, { hint: 'Lower stop, or leave it out to take all rows.' })
+    throw new ShardmillError(
+      'RECIPE',
+      `${label}: stop ${stop} is past the end, the source has ${rows} rows`,
+      { hint: 'Lower stop, or leave it out to take all rows.' },
+    )
   }
   const end = stop ?? rows
-  if (start > end) throw new ShardmillError('RECIPE', `${label}: start ${start} is past the end, the source has ${end} rows`, { hint: 'Lower start.' })
+  if (start > end)
+    throw new ShardmillError(
+      'RECIPE',
+      `${label}: start ${start} is past the end, the source has ${end} rows`,
+      { hint: 'Lower start.' },
+    )
   const length = Math.ceil((end - start) / step)
   const permutation = seed === null ? undefined : numpyPermutation(rows, seed)
   const picked = new Uint32Array(length)
@@ -96,7 +115,8 @@ function reorder(order: Uint32Array, { kind, seed = 0 }: Params['shuffle']): voi
   if (kind === 'python') new PythonRandom(seed).shuffle(order)
   if (kind === 'numpy' || kind === 'seedrandom') {
     const before = order.slice()
-    const permutation = kind === 'numpy' ? numpyPermutation(order.length, seed) : seedrandomPermutation(order.length, seed)
+    const permutation =
+      kind === 'numpy' ? numpyPermutation(order.length, seed) : seedrandomPermutation(order.length, seed)
     for (let i = 0; i < order.length; i++) order[i] = before[permutation[i]!]!
   }
 }
@@ -149,7 +169,13 @@ class SplitRows {
       truncated += this.cut[row]!
       if (this.trained[row] === 0) untrained++
     }
-    return { conversations: picked.length * repeat, tokens: tokens * repeat, trainedTokens: trainedTokens * repeat, truncated: truncated * repeat, untrained: untrained * repeat }
+    return {
+      conversations: picked.length * repeat,
+      tokens: tokens * repeat,
+      trainedTokens: trainedTokens * repeat,
+      truncated: truncated * repeat,
+      untrained: untrained * repeat,
+    }
   }
 
   /** Cuts the order into shards of `shardTokens` tokens; a conversation may go on in the next one. */
@@ -213,7 +239,20 @@ class SplitRows {
       fingerprintLow[i] = this.low[at]!
       fingerprintHigh[i] = this.high[at]!
     }
-    return { blocks: names.map((name) => this.blocks[name]!), width: this.width, total, skip, places, block, row, offsetWords, tokens, runs, fingerprintLow, fingerprintHigh }
+    return {
+      blocks: names.map((name) => this.blocks[name]!),
+      width: this.width,
+      total,
+      skip,
+      places,
+      block,
+      row,
+      offsetWords,
+      tokens,
+      runs,
+      fingerprintLow,
+      fingerprintHigh,
+    }
   }
 
   private blockAt(row: number): number {

@@ -41,7 +41,12 @@ export function recordBytes(tokens: number, runs: number, width: number): number
 }
 
 /** 64 bits over 32-bit words [from, to); every single changed word changes both halves. */
-export function fingerprint(words: Uint32Array, from: number, to: number, out: { low: number; high: number }): void {
+export function fingerprint(
+  words: Uint32Array,
+  from: number,
+  to: number,
+  out: { low: number; high: number },
+): void {
   let a = 0x9e3779b9 ^ (to - from)
   let b = 0x7f4a7c15
   for (let i = from; i < to; i++) {
@@ -103,7 +108,15 @@ export class TokenWriter implements TokenSink {
     this.mark(this.length - before, trained)
   }
 
-  joined(bytes: Uint8Array, start1: number, end1: number, between: Uint8Array, start2: number, end2: number, trained: 0 | 1): void {
+  joined(
+    bytes: Uint8Array,
+    start1: number,
+    end1: number,
+    between: Uint8Array,
+    start2: number,
+    end2: number,
+    trained: 0 | 1,
+  ): void {
     const length = end1 - start1 + between.length + end2 - start2
     if (this.scratch.length < length) this.scratch = new Uint8Array(length * 2)
     this.scratch.set(bytes.subarray(start1, end1), 0)
@@ -214,7 +227,8 @@ export class TokenBlockWriter {
     const words = new Uint32Array(out.buffer)
     words[2] = this.rows
     words[3] = this.width
-    for (let c = 0; c < indexColumns; c++) words.set(this.columns[c]!.subarray(0, this.rows), 4 + c * this.rows)
+    for (let c = 0; c < indexColumns; c++)
+      words.set(this.columns[c]!.subarray(0, this.rows), 4 + c * this.rows)
     return out
   }
 
@@ -237,7 +251,8 @@ export class TokenBlockWriter {
 
 export function decodeIndex(data: Uint8Array): TokenIndex {
   const bytes = data.byteOffset % 4 === 0 ? data : new Uint8Array(data)
-  if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== indexMagic) throw new TypeError('not a token index')
+  if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== indexMagic)
+    throw new TypeError('not a token index')
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength >> 2)
   const rows = words[2]!
   const column = (c: number) => words.subarray(4 + c * rows, 4 + (c + 1) * rows)

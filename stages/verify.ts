@@ -7,7 +7,7 @@
 import { ShardmillError } from '../errors/index.ts'
 import { BlobCursor } from './blob-cursor.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
-import { checkValues, decodeHead, type Dtype, headBytes, tokenWidth, valuesOf } from './outputs/llmc-bin.ts'
+import { checkValues, type Dtype, decodeHead, headBytes, tokenWidth, valuesOf } from './outputs/llmc-bin.ts'
 import { decodeSegment } from './segment.ts'
 import { fingerprint } from './token-block.ts'
 
@@ -28,11 +28,17 @@ export const verify = defineStage({
     const maskDigest = input(call, 'mask')
     const names = { tokens: `${call.title}, tokens`, mask: `${call.title}, mask` }
     const fail = (why: string, file = names.tokens): never => {
-      throw new ShardmillError('VERIFY', why, { at: { file }, details: { tokens: tokenDigest, mask: maskDigest } })
+      throw new ShardmillError('VERIFY', why, {
+        at: { file },
+        details: { tokens: tokenDigest, mask: maskDigest },
+      })
     }
     const tokenCursor = new BlobCursor(store.readBlob(tokenDigest), tokenDigest)
     const maskCursor = new BlobCursor(store.readBlob(maskDigest), maskDigest)
-    for (const [cursor, digest, file] of [[tokenCursor, tokenDigest, names.tokens], [maskCursor, maskDigest, names.mask]] as const) {
+    for (const [cursor, digest, file] of [
+      [tokenCursor, tokenDigest, names.tokens],
+      [maskCursor, maskDigest, names.mask],
+    ] as const) {
       const head = decodeHead(await cursor.take(headBytes), (await store.statBlob(digest)) ?? 0, file)
       if (head.dtype !== dtype) fail(`is ${head.dtype}, expected ${dtype}`, file)
       if (head.tokens !== segment.total) fail(`has ${head.tokens} tokens, expected ${segment.total}`, file)
@@ -55,14 +61,20 @@ export const verify = defineStage({
         const to = Math.min(placeAt + length, at + count)
         if (placeAt >= at) {
           starts++
-          if (tokens[placeAt - at] !== bosId) fail(`token ${placeAt} is ${tokens[placeAt - at]}, expected the beginning of a conversation (${bosId})`)
+          if (tokens[placeAt - at] !== bosId)
+            fail(
+              `token ${placeAt} is ${tokens[placeAt - at]}, expected the beginning of a conversation (${bosId})`,
+            )
           checker.begin()
         }
         checker.add(tokens.subarray(from - at, to - at), mask.subarray(from - at, to - at))
         if (to < placeAt + length) break // goes on in the next window or the next shard
         if (placeAt >= 0) {
           checker.end()
-          if (checker.low !== segment.fingerprintLow[place] || checker.high !== segment.fingerprintHigh[place]) {
+          if (
+            checker.low !== segment.fingerprintLow[place] ||
+            checker.high !== segment.fingerprintHigh[place]
+          ) {
             fail(`the conversation at token ${placeAt} is not the one that was put there`)
           }
         }

@@ -23,7 +23,8 @@ export async function demoCommand(context: CommandContext, flags: DemoFlags): Pr
     process.env['HF_HUB_DISABLE_IMPLICIT_TOKEN'] = '1'
     if (!context.quiet && flags.json !== true) process.stderr.write(`demo data served at ${server.url}\n`)
     await buildCommand(context, join(root, 'recipes', 'demo.yaml'), flags)
-    if (!context.quiet && flags.json !== true) process.stderr.write(`next: npx shardmill inspect ${join(flags.out, 'sft_val_000000.bin')}\n`)
+    if (!context.quiet && flags.json !== true)
+      process.stderr.write(`next: npx shardmill inspect ${join(flags.out, 'sft_val_000000.bin')}\n`)
   } finally {
     await server.close()
   }

@@ -8,7 +8,11 @@ export interface HubFlags {
   readonly host: string
 }
 
-export async function hubCommand(context: CommandContext, dir: string, { port, host }: HubFlags): Promise<void> {
+export async function hubCommand(
+  context: CommandContext,
+  dir: string,
+  { port, host }: HubFlags,
+): Promise<void> {
   const token = process.env['HF_TOKEN']
   const server = await startHubServer(dir, {
     port: wholeNumber(port, '--port'),
@@ -17,7 +21,8 @@ export async function hubCommand(context: CommandContext, dir: string, { port, h
     ...(context.verbose ? { log: (line: string) => process.stderr.write(`${line}\n`) } : {}),
   })
   process.stdout.write(`${server.url}\n`)
-  if (!context.quiet) process.stderr.write(`serving ${dir}; use it with HF_ENDPOINT=${server.url}; Ctrl-C stops it\n`)
+  if (!context.quiet)
+    process.stderr.write(`serving ${dir}; use it with HF_ENDPOINT=${server.url}; Ctrl-C stops it\n`)
   if (!context.signal.aborted) await once(context.signal, 'abort')
   await server.close()
 }

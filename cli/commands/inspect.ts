@@ -14,7 +14,11 @@ export interface InspectFlags {
   readonly json?: boolean
 }
 
-export async function inspectCommand(_context: CommandContext, path: string, flags: InspectFlags): Promise<void> {
+export async function inspectCommand(
+  _context: CommandContext,
+  path: string,
+  flags: InspectFlags,
+): Promise<void> {
   const at = wholeNumber(flags.at, '--at')
   const wanted = wholeNumber(flags.conversations, '--conversations', 1)
   const vocabulary = await loadVocabulary(path, storeLocation(flags.store))
@@ -28,7 +32,13 @@ export async function inspectCommand(_context: CommandContext, path: string, fla
       const trained = mask[i] === 1
       const special = names.get(ids[i]!)
       let end = i + 1
-      while (special === undefined && end < ids.length && (mask[end] === 1) === trained && !names.has(ids[end]!)) end++
+      while (
+        special === undefined &&
+        end < ids.length &&
+        (mask[end] === 1) === trained &&
+        !names.has(ids[end]!)
+      )
+        end++
       const text = special ?? Buffer.from(decoder.decode(ids.subarray(i, end))).toString('utf8')
       const last = found.at(-1)
       if (last !== undefined && last.trained === trained) last.text += text
@@ -46,7 +56,9 @@ export async function inspectCommand(_context: CommandContext, path: string, fla
       ids: Array.from(conversation.ids),
       mask: Array.from(conversation.mask),
     }))
-    process.stdout.write(`${JSON.stringify({ schema: 1, shard: path, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ schema: 1, shard: path, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
+    )
     return
   }
   const color = paint(process.stdout)
@@ -59,7 +71,9 @@ export async function inspectCommand(_context: CommandContext, path: string, fla
   for (const conversation of shard.conversations) {
     const trained = (conversation.mask as Uint16Array).reduce((sum, value) => sum + value, 0)
     const state = conversation.whole ? '' : ', cut at the shard’s border'
-    process.stdout.write(`\n${color.bold(`token ${count(conversation.start)}`)}: ${count(conversation.ids.length)} tokens, ${count(trained)} trained${state}\n`)
+    process.stdout.write(
+      `\n${color.bold(`token ${count(conversation.start)}`)}: ${count(conversation.ids.length)} tokens, ${count(trained)} trained${state}\n`,
+    )
     process.stdout.write(`${spans(conversation).map(show).join('')}\n`)
   }
 }

@@ -1,5 +1,5 @@
 import { resolve } from 'node:path'
-import { plan, type Plan } from '../../engine/plan.ts'
+import { type Plan, plan } from '../../engine/plan.ts'
 import { type StageName, stages } from '../../pipeline/stage.ts'
 import { cleanText } from '../clean-text.ts'
 import { count, table } from '../format-text.ts'
@@ -28,7 +28,9 @@ export async function planCommand(context: CommandContext, recipe: string, flags
   const run = planned.stages.filter(({ state }) => state === 'run').length
   const cached = planned.stages.length - run
   if (flags.json === true) {
-    process.stdout.write(`${JSON.stringify({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown })}\n`,
+    )
     return
   }
   process.stdout.write(textOf(planned, run, cached))
@@ -48,12 +50,26 @@ function textOf(planned: Plan, run: number, cached: number): string {
   lines.push(table(rows))
   for (const stage of Object.keys(stages) as StageName[]) {
     const reasons = new Map<string, string[]>()
-    for (const { why = '', title } of planned.stages.filter((call) => call.stage === stage && call.state === 'run')) reasons.set(why, [...(reasons.get(why) ?? []), title])
-    for (const { why, title } of planned.unknown.filter((call) => call.stage === stage)) reasons.set(why, [...(reasons.get(why) ?? []), title])
+    for (const { why = '', title } of planned.stages.filter(
+      (call) => call.stage === stage && call.state === 'run',
+    ))
+      reasons.set(why, [...(reasons.get(why) ?? []), title])
+    for (const { why, title } of planned.unknown.filter((call) => call.stage === stage))
+      reasons.set(why, [...(reasons.get(why) ?? []), title])
     const shown = [...reasons].slice(0, fewReasons)
-    for (const [why, titles] of shown) lines.push(`${color.cyan(stage)} ${cleanText(titles[0]!)}${titles.length > 1 ? ` and ${count(titles.length - 1)} more` : ''}: ${cleanText(why)}`)
-    if (reasons.size > shown.length) lines.push(`${color.cyan(stage)}: ${count(reasons.size - shown.length)} more reasons (--json lists all)`)
+    for (const [why, titles] of shown)
+      lines.push(
+        `${color.cyan(stage)} ${cleanText(titles[0]!)}${titles.length > 1 ? ` and ${count(titles.length - 1)} more` : ''}: ${cleanText(why)}`,
+      )
+    if (reasons.size > shown.length)
+      lines.push(
+        `${color.cyan(stage)}: ${count(reasons.size - shown.length)} more reasons (--json lists all)`,
+      )
   }
-  lines.push(run === 0 && planned.unknown.length === 0 ? `everything is cached (${count(cached)} stages): a build would only look at the output folder` : `a build would run ${count(run)} stages${planned.unknown.length > 0 ? ' and some that cannot be counted yet' : ''}; ${count(cached)} are cached`)
+  lines.push(
+    run === 0 && planned.unknown.length === 0
+      ? `everything is cached (${count(cached)} stages): a build would only look at the output folder`
+      : `a build would run ${count(run)} stages${planned.unknown.length > 0 ? ' and some that cannot be counted yet' : ''}; ${count(cached)} are cached`,
+  )
   return `${lines.join('\n')}\n`
 }

@@ -27,15 +27,48 @@ export async function storeLs(context: CommandContext, flags: StoreFlags): Promi
   await withStore(context, flags, { readOnly: true }, async (store) => {
     const { root, builds, stages, blobs, unreadable, quarantined } = await listStore(store)
     if (flags.json === true) {
-      process.stdout.write(`${JSON.stringify({ schema: 1, store: root, builds: builds.map(({ id, name, finishedAt, records }) => ({ id, name, finishedAt, records: records.length })), stages, blobs, unreadable, quarantined })}\n`)
+      process.stdout.write(
+        `${JSON.stringify({ schema: 1, store: root, builds: builds.map(({ id, name, finishedAt, records }) => ({ id, name, finishedAt, records: records.length })), stages, blobs, unreadable, quarantined })}\n`,
+      )
       return
     }
     const color = paint(process.stdout)
     const lines = [`${color.bold(root)}: ${count(blobs.count)} blobs, ${bytes(blobs.bytes)}`]
-    if (stages.length > 0) lines.push('', table([['stage', 'records', 'output'], ...stages.map((stage) => [`${stage.stage} v${stage.version}`, count(stage.records), bytes(stage.bytes)])]))
-    if (builds.length > 0) lines.push('', table([['build', 'id', 'finished', 'stages'], ...builds.map((build) => [cleanText(build.name), build.id.slice(0, 16), build.finishedAt, count(build.records.length)])]))
-    if (unreadable > 0) lines.push('', color.yellow(`${count(unreadable)} records cannot be read: \`shardmill store check\` says which.`))
-    if (quarantined > 0) lines.push('', `${count(quarantined)} damaged files were moved to quarantine/; \`shardmill store gc\` removes old ones.`)
+    if (stages.length > 0)
+      lines.push(
+        '',
+        table([
+          ['stage', 'records', 'output'],
+          ...stages.map((stage) => [
+            `${stage.stage} v${stage.version}`,
+            count(stage.records),
+            bytes(stage.bytes),
+          ]),
+        ]),
+      )
+    if (builds.length > 0)
+      lines.push(
+        '',
+        table([
+          ['build', 'id', 'finished', 'stages'],
+          ...builds.map((build) => [
+            cleanText(build.name),
+            build.id.slice(0, 16),
+            build.finishedAt,
+            count(build.records.length),
+          ]),
+        ]),
+      )
+    if (unreadable > 0)
+      lines.push(
+        '',
+        color.yellow(`${count(unreadable)} records cannot be read: \`shardmill store check\` says which.`),
+      )
+    if (quarantined > 0)
+      lines.push(
+        '',
+        `${count(quarantined)} damaged files were moved to quarantine/; \`shardmill store gc\` removes old ones.`,
+      )
     process.stdout.write(`${lines.join('\n')}\n`)
   })
 }
@@ -48,19 +81,34 @@ export async function storeCheck(context: CommandContext, flags: StoreFlags): Pr
       repair: flags.repair !== false,
       onProgress: ({ bytes: done, totalBytes }) => ticker.show(done, totalBytes),
     }).finally(() => ticker.close())
-    if (flags.json === true) process.stdout.write(`${JSON.stringify({ schema: 1, ok: result.findings.length === 0, ...result })}\n`)
+    if (flags.json === true)
+      process.stdout.write(`${JSON.stringify({ schema: 1, ok: result.findings.length === 0, ...result })}\n`)
     const color = paint(process.stderr)
-    for (const finding of result.findings) process.stderr.write(`${color.red('error:')} ${cleanText(finding.file)}: ${cleanText(finding.why)}${usesOf(finding)}${finding.quarantined === undefined ? '' : `; moved to ${finding.quarantined}`}\n`)
-    if (result.findings.length > 0) process.stderr.write(`hint: ${flags.repair === false ? 'Without --no-repair damaged files are moved away, and the next build makes them again.' : 'The next build makes what is missing again.'}\n`)
-    else if (flags.json !== true) process.stdout.write(`${store.name}: ${paint(process.stdout).green('ok')}: ${count(result.blobs)} blobs (${bytes(result.bytes)}), ${count(result.records)} records, ${count(result.builds)} builds\n`)
+    for (const finding of result.findings)
+      process.stderr.write(
+        `${color.red('error:')} ${cleanText(finding.file)}: ${cleanText(finding.why)}${usesOf(finding)}${finding.quarantined === undefined ? '' : `; moved to ${finding.quarantined}`}\n`,
+      )
+    if (result.findings.length > 0)
+      process.stderr.write(
+        `hint: ${flags.repair === false ? 'Without --no-repair damaged files are moved away, and the next build makes them again.' : 'The next build makes what is missing again.'}\n`,
+      )
+    else if (flags.json !== true)
+      process.stdout.write(
+        `${store.name}: ${paint(process.stdout).green('ok')}: ${count(result.blobs)} blobs (${bytes(result.bytes)}), ${count(result.records)} records, ${count(result.builds)} builds\n`,
+      )
     return result.findings.length === 0 ? 0 : 3
   })
 }
 
 function usesOf({ stages, builds }: Finding): string {
-  const made = stages.filter((use) => use.as === 'output').map(({ stage, key, name }) => `${stage} ${key.slice(0, 16)} (${name})`)
-  const read = stages.filter((use) => use.as === 'input').map(({ stage, key }) => `${stage} ${key.slice(0, 16)}`)
-  const few = (names: readonly string[]) => (names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', '))
+  const made = stages
+    .filter((use) => use.as === 'output')
+    .map(({ stage, key, name }) => `${stage} ${key.slice(0, 16)} (${name})`)
+  const read = stages
+    .filter((use) => use.as === 'input')
+    .map(({ stage, key }) => `${stage} ${key.slice(0, 16)}`)
+  const few = (names: readonly string[]) =>
+    names.length > 3 ? `${names.slice(0, 3).join(', ')} and ${names.length - 3} more` : names.join(', ')
   return [
     made.length > 0 ? `; made by stage ${few(made)}` : '',
     read.length > 0 && made.length === 0 ? `; read by stage ${few(read)}` : '',
@@ -74,7 +122,11 @@ export async function storeGc(context: CommandContext, flags: StoreFlags): Promi
     const keep = flags.forget === undefined ? 'all' : await keptBuilds(store, flags.forget)
     const options = { keep, olderThanMs, signal: context.signal } as const
     const wouldGo = await collectGarbage(store, { ...options, dryRun: true })
-    if (flags.dryRun === true || wouldGo.removed.records + wouldGo.removed.blobs + wouldGo.removed.builds + wouldGo.removed.leftovers === 0) {
+    if (
+      flags.dryRun === true ||
+      wouldGo.removed.records + wouldGo.removed.blobs + wouldGo.removed.builds + wouldGo.removed.leftovers ===
+        0
+    ) {
       return tell(wouldGo, flags, flags.dryRun === true ? 'would remove' : 'removed')
     }
     if (flags.yes !== true) await confirm(wouldGo, context)
@@ -87,15 +139,27 @@ function tell({ kept, removed, dryRun }: GcResult, { json }: StoreFlags, verb: s
     process.stdout.write(`${JSON.stringify({ schema: 1, dryRun, kept, removed })}\n`)
     return
   }
-  process.stdout.write(`${verb} ${count(removed.blobs)} blobs, ${count(removed.records)} records, ${count(removed.builds)} builds, ${count(removed.leftovers)} leftovers: ${bytes(removed.bytes)}\n`)
-  process.stdout.write(`${dryRun ? 'would keep' : 'kept'} ${count(kept.blobs)} blobs, ${count(kept.records)} records, ${count(kept.builds)} builds: ${bytes(kept.bytes)}\n`)
+  process.stdout.write(
+    `${verb} ${count(removed.blobs)} blobs, ${count(removed.records)} records, ${count(removed.builds)} builds, ${count(removed.leftovers)} leftovers: ${bytes(removed.bytes)}\n`,
+  )
+  process.stdout.write(
+    `${dryRun ? 'would keep' : 'kept'} ${count(kept.blobs)} blobs, ${count(kept.records)} records, ${count(kept.builds)} builds: ${bytes(kept.bytes)}\n`,
+  )
 }
 
 async function confirm({ removed }: GcResult, { signal }: CommandContext): Promise<void> {
-  if (process.stdin.isTTY !== true) throw new ShardmillError('USAGE', `this removes ${count(removed.blobs)} blobs (${bytes(removed.bytes)}) and cannot ask`, { hint: 'Say --yes, or look first with --dry-run.' })
+  if (process.stdin.isTTY !== true)
+    throw new ShardmillError(
+      'USAGE',
+      `this removes ${count(removed.blobs)} blobs (${bytes(removed.bytes)}) and cannot ask`,
+      { hint: 'Say --yes, or look first with --dry-run.' },
+    )
   const terminal = createInterface({ input: process.stdin, output: process.stderr })
   try {
-    const answer = await terminal.question(`Remove ${count(removed.blobs)} blobs and ${count(removed.records)} records, ${bytes(removed.bytes)}? [y/N] `, { signal })
+    const answer = await terminal.question(
+      `Remove ${count(removed.blobs)} blobs and ${count(removed.records)} records, ${bytes(removed.bytes)}? [y/N] `,
+      { signal },
+    )
     if (!/^y(es)?$/i.test(answer.trim())) throw new ShardmillError('INTERRUPTED', 'nothing was removed')
   } finally {
     terminal.close()
@@ -107,13 +171,22 @@ async function keptBuilds(store: FileStore, forget: readonly string[]): Promise<
   const { builds } = await listStore(store)
   for (const name of forget) {
     if (!builds.some((build) => build.name === name || build.id.startsWith(name))) {
-      throw new ShardmillError('NOT_FOUND', `--forget ${name}: the store has no such build`, { hint: '`shardmill store ls` lists them.' })
+      throw new ShardmillError('NOT_FOUND', `--forget ${name}: the store has no such build`, {
+        hint: '`shardmill store ls` lists them.',
+      })
     }
   }
-  return builds.filter((build) => !forget.some((name) => build.name === name || build.id.startsWith(name))).map(({ id }) => id)
+  return builds
+    .filter((build) => !forget.some((name) => build.name === name || build.id.startsWith(name)))
+    .map(({ id }) => id)
 }
 
-async function withStore<T>(context: CommandContext, flags: StoreFlags, options: { readonly readOnly?: boolean }, work: (store: FileStore) => Promise<T>): Promise<T> {
+async function withStore<T>(
+  context: CommandContext,
+  flags: StoreFlags,
+  options: { readonly readOnly?: boolean },
+  work: (store: FileStore) => Promise<T>,
+): Promise<T> {
   const store = await openStore(storeLocation(flags.store), {
     ...options,
     onWarning: (text) => {

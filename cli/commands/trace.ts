@@ -13,25 +13,42 @@ export interface TraceFlags {
   readonly full?: boolean
 }
 
-export async function traceCommand(_context: CommandContext, shard: string, { json, full }: TraceFlags): Promise<void> {
+export async function traceCommand(
+  _context: CommandContext,
+  shard: string,
+  { json, full }: TraceFlags,
+): Promise<void> {
   const dir = dirname(shard)
   const manifest = await readManifest(dir)
-  if (manifest === undefined) throw new ShardmillError('OUTPUT', `${dir} has no manifest.json`, { hint: 'Name a file in a folder that `shardmill build --out` has written.' })
+  if (manifest === undefined)
+    throw new ShardmillError('OUTPUT', `${dir} has no manifest.json`, {
+      hint: 'Name a file in a folder that `shardmill build --out` has written.',
+    })
   const name = basename(shard)
   const file = manifest.files.find(({ path }) => path === name)
   if (file === undefined) {
-    const guess = nearest(name, manifest.files.map(({ path }) => path))
-    throw new ShardmillError('OUTPUT', `the manifest of ${dir} has no file ${name}${guess === undefined ? '' : `; did you mean ${guess}?`}`)
+    const guess = nearest(
+      name,
+      manifest.files.map(({ path }) => path),
+    )
+    throw new ShardmillError(
+      'OUTPUT',
+      `the manifest of ${dir} has no file ${name}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
+    )
   }
   const trace = traceFile(manifest, await readProvenance(dir), file)
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ schema: 1, file, lockDigest: manifest.lockDigest, tool: manifest.tool, trace })}\n`)
+    process.stdout.write(
+      `${JSON.stringify({ schema: 1, file, lockDigest: manifest.lockDigest, tool: manifest.tool, trace })}\n`,
+    )
     return
   }
   const color = paint(process.stdout)
   process.stdout.write(`${color.bold(name)}  ${bytes(file.bytes)}  sha256 ${file.sha256}\n`)
   if (trace === undefined) {
-    process.stdout.write(`  written from the figures of all shards (lock ${manifest.lockDigest.slice(0, 16)}), by ${manifest.tool.name} ${manifest.tool.version}\n`)
+    process.stdout.write(
+      `  written from the figures of all shards (lock ${manifest.lockDigest.slice(0, 16)}), by ${manifest.tool.name} ${manifest.tool.version}\n`,
+    )
     return
   }
   const lines: string[] = []
@@ -42,7 +59,14 @@ export async function traceCommand(_context: CommandContext, shard: string, { js
 /** Inputs shown per stage without --full. */
 const fewInputs = 6
 
-function print(node: TraceNode, depth: number, full: boolean, lines: string[], seen: Set<string>, color: ReturnType<typeof paint>): void {
+function print(
+  node: TraceNode,
+  depth: number,
+  full: boolean,
+  lines: string[],
+  seen: Set<string>,
+  color: ReturnType<typeof paint>,
+): void {
   const indent = '  '.repeat(depth)
   if (node.kind === 'file') {
     lines.push(`${indent}${color.green(cleanText(node.what))}  sha256 ${node.digest}`)
@@ -50,13 +74,21 @@ function print(node: TraceNode, depth: number, full: boolean, lines: string[], s
   }
   const repeated = seen.has(node.key)
   seen.add(node.key)
-  const who = node.ran === undefined ? '' : color.dim(`  ${node.ran.user}@${node.ran.host}, ${node.ran.startedAt}, ${node.ran.engine}, shardmill ${node.ran.tool}`)
-  lines.push(`${indent}${color.cyan(node.stage)} v${node.version}  key ${node.key.slice(0, 16)}  ${node.summary}${who}`)
+  const who =
+    node.ran === undefined
+      ? ''
+      : color.dim(
+          `  ${node.ran.user}@${node.ran.host}, ${node.ran.startedAt}, ${node.ran.engine}, shardmill ${node.ran.tool}`,
+        )
+  lines.push(
+    `${indent}${color.cyan(node.stage)} v${node.version}  key ${node.key.slice(0, 16)}  ${node.summary}${who}`,
+  )
   if (repeated) {
     if (node.inputs.length > 0) lines.push(`${indent}  ${color.dim('(as above)')}`)
     return
   }
   const shown = full ? node.inputs : node.inputs.slice(0, fewInputs)
   for (const input of shown) print(input, depth + 1, full, lines, seen, color)
-  if (shown.length < node.inputs.length) lines.push(`${indent}  ${color.dim(`and ${node.inputs.length - shown.length} more (--full)`)}`)
+  if (shown.length < node.inputs.length)
+    lines.push(`${indent}  ${color.dim(`and ${node.inputs.length - shown.length} more (--full)`)}`)
 }

@@ -2,19 +2,36 @@ import { verifyFolder } from '../../output/verify-folder.ts'
 import { cleanText } from '../clean-text.ts'
 import { bytes, count } from '../format-text.ts'
 import { paint } from '../paint.ts'
-import { Ticker } from '../ticker.ts'
 import type { CommandContext } from '../run.ts'
+import { Ticker } from '../ticker.ts'
 
-export async function verifyCommand(context: CommandContext, dir: string, { json }: { readonly json?: boolean }): Promise<number> {
+export async function verifyCommand(
+  context: CommandContext,
+  dir: string,
+  { json }: { readonly json?: boolean },
+): Promise<number> {
   const ticker = new Ticker('verify', context.quiet || json === true)
-  const report = await verifyFolder(dir, { signal: context.signal, onProgress: (done, total) => ticker.show(done, total) }).finally(() => ticker.close())
+  const report = await verifyFolder(dir, {
+    signal: context.signal,
+    onProgress: (done, total) => ticker.show(done, total),
+  }).finally(() => ticker.close())
   const { problems, ...figures } = report
-  if (json === true) process.stdout.write(`${JSON.stringify({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`)
-  else if (problems.length === 0) process.stdout.write(`${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read\n`)
+  if (json === true)
+    process.stdout.write(
+      `${JSON.stringify({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`,
+    )
+  else if (problems.length === 0)
+    process.stdout.write(
+      `${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read\n`,
+    )
   for (const { file, why, stage } of problems) {
-    process.stderr.write(`${paint(process.stderr).red('error:')} ${cleanText(file)}: ${cleanText(why)}${stage === undefined ? '' : ` (made by stage ${stage})`}\n`)
+    process.stderr.write(
+      `${paint(process.stderr).red('error:')} ${cleanText(file)}: ${cleanText(why)}${stage === undefined ? '' : ` (made by stage ${stage})`}\n`,
+    )
   }
-  if (problems.length > 0) process.stderr.write('hint: Run the same `shardmill build` again: it writes the folder anew from the store.\n')
+  if (problems.length > 0)
+    process.stderr.write(
+      'hint: Run the same `shardmill build` again: it writes the folder anew from the store.\n',
+    )
   return problems.length === 0 ? 0 : 3
 }
-

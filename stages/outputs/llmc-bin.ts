@@ -10,14 +10,20 @@ export type Dtype = 'uint16' | 'uint32'
 
 export const headBytes = 1024
 
-const descriptors = { uint16: { magic: 20240520, version: 1, width: 2 }, uint32: { magic: 20240801, version: 7, width: 4 } } as const
+const descriptors = {
+  uint16: { magic: 20240520, version: 1, width: 2 },
+  uint32: { magic: 20240801, version: 7, width: 4 },
+} as const
 
 export function tokenWidth(dtype: Dtype): 2 | 4 {
   return descriptors[dtype].width
 }
 
 /** `sft_val_000000.bin` and `sft_val_000000_mask.bin`. */
-export function shardNames(split: string, number: number): { readonly tokens: string; readonly mask: string } {
+export function shardNames(
+  split: string,
+  number: number,
+): { readonly tokens: string; readonly mask: string } {
   const stem = `sft_${split}_${String(number).padStart(6, '0')}`
   return { tokens: `${stem}.bin`, mask: `${stem}_mask.bin` }
 }
@@ -32,7 +38,11 @@ export function encodeHead(dtype: Dtype, tokens: number): Uint8Array {
 }
 
 /** Reads and checks a head against the file's size. Throws VERIFY errors that name the file. */
-export function decodeHead(bytes: Uint8Array, fileBytes: number, file: string): { readonly dtype: Dtype; readonly tokens: number } {
+export function decodeHead(
+  bytes: Uint8Array,
+  fileBytes: number,
+  file: string,
+): { readonly dtype: Dtype; readonly tokens: number } {
   const fail = (why: string): never => {
     throw new ShardmillError('VERIFY', why, { at: { file } })
   }
@@ -42,11 +52,15 @@ export function decodeHead(bytes: Uint8Array, fileBytes: number, file: string): 
   const version = view.getInt32(4, true)
   const tokens = view.getInt32(8, true)
   const dtype = (['uint16', 'uint32'] as const).find((name) => descriptors[name].magic === magic)
-  if (dtype === undefined) return fail(`begins with magic number ${magic}, expected 20240520 (uint16) or 20240801 (uint32)`)
-  if (version !== descriptors[dtype].version) fail(`has version ${version}, expected ${descriptors[dtype].version} for ${dtype}`)
-  for (let at = 12; at < headBytes; at += 4) if (view.getInt32(at, true) !== 0) fail(`has a non-zero word at byte ${at} of its head`)
+  if (dtype === undefined)
+    return fail(`begins with magic number ${magic}, expected 20240520 (uint16) or 20240801 (uint32)`)
+  if (version !== descriptors[dtype].version)
+    fail(`has version ${version}, expected ${descriptors[dtype].version} for ${dtype}`)
+  for (let at = 12; at < headBytes; at += 4)
+    if (view.getInt32(at, true) !== 0) fail(`has a non-zero word at byte ${at} of its head`)
   const expected = headBytes + tokens * tokenWidth(dtype)
-  if (tokens < 0 || fileBytes !== expected) fail(`is ${fileBytes} bytes long, but its head says ${tokens} tokens (${expected} bytes)`)
+  if (tokens < 0 || fileBytes !== expected)
+    fail(`is ${fileBytes} bytes long, but its head says ${tokens} tokens (${expected} bytes)`)
   return { dtype, tokens }
 }
 
@@ -58,14 +72,27 @@ export function valuesOf(bytes: Uint8Array, dtype: Dtype): Uint16Array | Uint32A
 }
 
 /** Checks ids and mask values of a run; returns how many tokens are trained on. `at` is the run's first token. */
-export function checkValues(tokens: Uint16Array | Uint32Array, mask: Uint16Array | Uint32Array, vocabularySize: number, at: number, names: { tokens: string; mask: string }): number {
+export function checkValues(
+  tokens: Uint16Array | Uint32Array,
+  mask: Uint16Array | Uint32Array,
+  vocabularySize: number,
+  at: number,
+  names: { tokens: string; mask: string },
+): number {
   let trained = 0
   for (let i = 0; i < tokens.length; i++) {
     if (tokens[i]! >= vocabularySize) {
-      throw new ShardmillError('VERIFY', `token ${at + i} is id ${tokens[i]}, but the vocabulary has ${vocabularySize} ids`, { at: { file: names.tokens } })
+      throw new ShardmillError(
+        'VERIFY',
+        `token ${at + i} is id ${tokens[i]}, but the vocabulary has ${vocabularySize} ids`,
+        { at: { file: names.tokens } },
+      )
     }
     const value = mask[i]!
-    if (value > 1) throw new ShardmillError('VERIFY', `mask value ${at + i} is ${value}, expected 0 or 1`, { at: { file: names.mask } })
+    if (value > 1)
+      throw new ShardmillError('VERIFY', `mask value ${at + i} is ${value}, expected 0 or 1`, {
+        at: { file: names.mask },
+      })
     trained += value
   }
   return trained

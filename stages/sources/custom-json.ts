@@ -32,16 +32,20 @@ export const customJson = defineLinesSource<CustomJsonOptions>({
     if (!Array.isArray(value)) throw new BadRow(`expected a list of messages, found ${kindOf(value)}`)
     if (value.length < 2) throw new BadRow(`expected at least 2 messages, found ${value.length}`)
     value.forEach((message: unknown, i) => {
-      if (typeof message !== 'object' || message === null || Array.isArray(message)) throw new BadRow(`message ${i} is ${kindOf(message)}, expected an object with role and content`)
+      if (typeof message !== 'object' || message === null || Array.isArray(message))
+        throw new BadRow(`message ${i} is ${kindOf(message)}, expected an object with role and content`)
       const { role, content } = message as { role?: unknown; content?: unknown }
       if (role === undefined) throw new BadRow(`message ${i} has no role`)
       if (content === undefined) throw new BadRow(`message ${i} has no content`)
       const expected = i % 2 === 0 ? 'user' : 'assistant'
       if (role !== expected) {
         const found = typeof role === 'string' ? quoted(role) : kindOf(role)
-        throw new BadRow(`message ${i} is from ${found}, expected "${expected}" (roles alternate, the user first)`)
+        throw new BadRow(
+          `message ${i} is from ${found}, expected "${expected}" (roles alternate, the user first)`,
+        )
       }
-      if (typeof content !== 'string') throw new BadRow(`content of message ${i} is ${kindOf(content)}, expected a string`)
+      if (typeof content !== 'string')
+        throw new BadRow(`content of message ${i} is ${kindOf(content)}, expected a string`)
       out.beginMessage(roleOf[expected])
       // Lone surrogates (from \ud800 escapes) become U+FFFD here, as tiktoken makes them.
       out.appendString(content)

@@ -9,7 +9,14 @@ import type { ConversationWriter } from '../conversations.ts'
 
 /** Where a table source's files are, as the recipe says it. */
 export type TableOrigin =
-  | { readonly kind: 'hub'; readonly repo: string; readonly revision: string; readonly subset?: string; readonly split: string; readonly files?: string }
+  | {
+      readonly kind: 'hub'
+      readonly repo: string
+      readonly revision: string
+      readonly subset?: string
+      readonly split: string
+      readonly files?: string
+    }
   | { readonly kind: 'local'; readonly path: string }
 
 /** A row that is not what the source expects. `format` adds the file and the row number. */
@@ -58,7 +65,11 @@ export interface GeneratedSource<Options> extends SourceBase<Options> {
   /** Files that shape the rows: role → path, URL-free; null means the default that ships with shardmill. */
   aux(options: Options): Readonly<Record<string, AuxFile>>
   /** Makes the function that writes item `i`; called once a partition. */
-  generator(identity: Json, aux: Readonly<Record<string, Uint8Array>>, names: Readonly<Record<string, string>>): (i: number, out: ConversationWriter) => void
+  generator(
+    identity: Json,
+    aux: Readonly<Record<string, Uint8Array>>,
+    names: Readonly<Record<string, string>>,
+  ): (i: number, out: ConversationWriter) => void
 }
 
 export type AuxFile =
@@ -79,6 +90,8 @@ export function defineLinesSource<Options>(source: Omit<LinesSource<Options>, 'k
   return { ...source, kind: 'lines' }
 }
 
-export function defineGeneratedSource<Options>(source: Omit<GeneratedSource<Options>, 'kind'>): GeneratedSource<Options> {
+export function defineGeneratedSource<Options>(
+  source: Omit<GeneratedSource<Options>, 'kind'>,
+): GeneratedSource<Options> {
   return { ...source, kind: 'generated' }
 }

@@ -6,7 +6,7 @@
 import type { StringColumn } from '../../parquet/columns.ts'
 import { type ConversationWriter, partTypeOf, roleOf } from '../conversations.ts'
 import { BadRow, defineTableSource } from './define-source.ts'
-import { hubFields, hubOrigin, type HubOptions } from './hub-fields.ts'
+import { type HubOptions, hubFields, hubOrigin } from './hub-fields.ts'
 import { isNull } from './messages-column.ts'
 
 const less = 0x3c
@@ -71,7 +71,11 @@ function findCall(bytes: Uint8Array, from: number, end: number): { start: number
 
 function appendPiece(out: ConversationWriter, bytes: Uint8Array, start: number, end: number): void {
   const isCall =
-    end - start >= 4 && bytes[start] === less && bytes[start + 1] === less && bytes[end - 2] === greater && bytes[end - 1] === greater
+    end - start >= 4 &&
+    bytes[start] === less &&
+    bytes[start + 1] === less &&
+    bytes[end - 2] === greater &&
+    bytes[end - 1] === greater
   if (!isCall) {
     out.beginPart(partTypeOf.text)
     out.append(bytes, start, end)

@@ -6,14 +6,23 @@ export const hubFields = {
   repo: z.string().optional().describe('Another repository with the same columns, instead of the usual one'),
   subset: z.string().optional().describe("The dataset's configuration"),
   split: z.string().min(1).describe('The split, as the dataset names it'),
-  revision: z.string().min(1).default('main').describe('Branch, tag or commit; pinned to its commit in the lock'),
-  files: z.string().optional().describe('A glob over the repository, instead of the files of subset and split'),
+  revision: z
+    .string()
+    .min(1)
+    .default('main')
+    .describe('Branch, tag or commit; pinned to its commit in the lock'),
+  files: z
+    .string()
+    .optional()
+    .describe('A glob over the repository, instead of the files of subset and split'),
   seed: z
     .int()
     .nonnegative()
     .nullable()
     .default(42)
-    .describe("Seed of the source's own order (NumPy default_rng permutation, before any slicing); null keeps the files' order"),
+    .describe(
+      "Seed of the source's own order (NumPy default_rng permutation, before any slicing); null keeps the files' order",
+    ),
 } as const
 
 export interface HubOptions {

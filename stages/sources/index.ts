@@ -7,7 +7,15 @@ import { mmlu } from './mmlu.ts'
 import { smoltalk } from './smoltalk.ts'
 import { simpleSpelling, spellingBee } from './spelling-sources.ts'
 
-export const sources: readonly Source[] = [smoltalk, mmlu, gsm8k, customJson, simpleSpelling, spellingBee, messages]
+export const sources: readonly Source[] = [
+  smoltalk,
+  mmlu,
+  gsm8k,
+  customJson,
+  simpleSpelling,
+  spellingBee,
+  messages,
+]
 
 export function sourceOf(task: string): Source {
   const source = sources.find((candidate) => candidate.task === task)

@@ -23,13 +23,20 @@ export function isNull(column: Column, i: number): boolean {
 }
 
 export function textAt(column: StringColumn, i: number): string {
-  return Buffer.from(column.bytes.buffer, column.bytes.byteOffset + column.offsets[i]!, column.offsets[i + 1]! - column.offsets[i]!).toString('utf8')
+  return Buffer.from(
+    column.bytes.buffer,
+    column.bytes.byteOffset + column.offsets[i]!,
+    column.offsets[i + 1]! - column.offsets[i]!,
+  ).toString('utf8')
 }
 
 /** Shortens and makes printable what an error quotes from data. */
 export function quoted(text: string): string {
   const short = text.length > 60 ? `${text.slice(0, 57)}...` : text
-  return JSON.stringify(short).replace(/[\u007f-\u009f\u2028\u2029]/g, (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return JSON.stringify(short).replace(
+    /[\u007f-\u009f\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  )
 }
 
 export interface RoleNames {
@@ -40,14 +47,24 @@ export interface RoleNames {
 
 export function roleNames(map: Readonly<Record<string, 'system' | 'user' | 'assistant'>>): RoleNames {
   const keys = Object.keys(map)
-  return { names: keys.map((key) => new TextEncoder().encode(key)), meaning: keys.map((key) => roleOf[map[key]!]) }
+  return {
+    names: keys.map((key) => new TextEncoder().encode(key)),
+    meaning: keys.map((key) => roleOf[map[key]!]),
+  }
 }
 
 /**
  * Writes list `i` of `messages` as a conversation. As nanochat's SmolTalk task checks: at least one message;
  * without an optional leading system message at least two; then user, assistant, user, … in turn.
  */
-export function writeMessages(messages: ListColumn, i: number, roleField: string, contentField: string, roles: RoleNames, out: ConversationWriter): void {
+export function writeMessages(
+  messages: ListColumn,
+  i: number,
+  roleField: string,
+  contentField: string,
+  roles: RoleNames,
+  out: ConversationWriter,
+): void {
   if (isNull(messages, i)) throw new BadRow('messages is null, expected a list of messages')
   const first = messages.offsets[i]!
   const end = messages.offsets[i + 1]!
@@ -65,7 +82,9 @@ export function writeMessages(messages: ListColumn, i: number, roleField: string
       const expected = turn % 2 === 0 ? 1 : 2
       if (meaning !== expected) {
         const found = isNull(role, m) ? 'null' : quoted(textAt(role, m))
-        throw new BadRow(`message ${m - first} is from ${found}, expected ${expected === 1 ? '"user"' : '"assistant"'} (roles alternate, the user first, after an optional system message)`)
+        throw new BadRow(
+          `message ${m - first} is from ${found}, expected ${expected === 1 ? '"user"' : '"assistant"'} (roles alternate, the user first, after an optional system message)`,
+        )
       }
       turn++
     }
@@ -73,5 +92,8 @@ export function writeMessages(messages: ListColumn, i: number, roleField: string
     out.beginMessage(meaning)
     out.append(content.bytes, content.offsets[m]!, content.offsets[m + 1]!)
   }
-  if (turn < 2) throw new BadRow(`${turn === 0 ? 'only a system message' : 'one message'}, expected at least a user message and an answer`)
+  if (turn < 2)
+    throw new BadRow(
+      `${turn === 0 ? 'only a system message' : 'one message'}, expected at least a user message and an answer`,
+    )
 }

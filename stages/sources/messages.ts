@@ -15,10 +15,21 @@ import { hubFields, hubOrigin } from './hub-fields.ts'
 import { isNull, messageRoles, roleNames, writeMessages } from './messages-column.ts'
 
 const shapes = {
-  messages: { columns: { messages: 'messages', role: 'role', content: 'content' }, roles: { system: 'system', user: 'user', assistant: 'assistant' } },
+  messages: {
+    columns: { messages: 'messages', role: 'role', content: 'content' },
+    roles: { system: 'system', user: 'user', assistant: 'assistant' },
+  },
   sharegpt: {
     columns: { messages: 'conversations', role: 'from', content: 'value' },
-    roles: { system: 'system', human: 'user', user: 'user', gpt: 'assistant', assistant: 'assistant', chatgpt: 'assistant', model: 'assistant' },
+    roles: {
+      system: 'system',
+      human: 'user',
+      user: 'user',
+      gpt: 'assistant',
+      assistant: 'assistant',
+      chatgpt: 'assistant',
+      model: 'assistant',
+    },
   },
   alpaca: { columns: { instruction: 'instruction', input: 'input', output: 'output' }, roles: {} },
 } as const
@@ -51,28 +62,61 @@ export const messages = defineTableSource<MessagesOptions>({
   about: 'any hub dataset or local file with messages, ShareGPT conversations or Alpaca instructions',
   fields: {
     repo: hubFields.repo.describe('The dataset on the hub (or give path)'),
-    path: z.string().min(1).optional().describe('A local .parquet or .jsonl file, relative to the recipe (instead of repo)'),
+    path: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A local .parquet or .jsonl file, relative to the recipe (instead of repo)'),
     subset: hubFields.subset,
     split: z.string().min(1).optional().describe('The split, as the dataset names it (needed with repo)'),
     revision: hubFields.revision,
     files: hubFields.files,
-    seed: z.int().nonnegative().nullable().optional().describe("Seed of the source's own order; default 42 for hub data, null (the file's order) for a path"),
-    shape: z.enum(['messages', 'sharegpt', 'alpaca']).default('messages').describe('How a row holds its conversation'),
-    columns: z.record(z.string(), z.string()).optional().describe('Other column names, e.g. {messages: chat, role: from, content: text} or {instruction: prompt, output: answer}'),
-    roles: z.record(z.string(), z.enum(messageRoles)).optional().describe('What the role names mean, e.g. {human: user, bot: assistant}'),
-    label: z.string().min(1).optional().describe('Name in config.json and the report (default: the repository or file name)'),
+    seed: z
+      .int()
+      .nonnegative()
+      .nullable()
+      .optional()
+      .describe(
+        "Seed of the source's own order; default 42 for hub data, null (the file's order) for a path",
+      ),
+    shape: z
+      .enum(['messages', 'sharegpt', 'alpaca'])
+      .default('messages')
+      .describe('How a row holds its conversation'),
+    columns: z
+      .record(z.string(), z.string())
+      .optional()
+      .describe(
+        'Other column names, e.g. {messages: chat, role: from, content: text} or {instruction: prompt, output: answer}',
+      ),
+    roles: z
+      .record(z.string(), z.enum(messageRoles))
+      .optional()
+      .describe('What the role names mean, e.g. {human: user, bot: assistant}'),
+    label: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('Name in config.json and the report (default: the repository or file name)'),
   },
   label: ({ label, repo, path }) => label ?? repo ?? path ?? 'messages',
   identity: ({ shape, columns, roles }) => {
     const known: Readonly<Record<string, string>> = shapes[shape].columns
-    const unknown = Object.keys(columns ?? {}).filter((name) => !(name in known) && !(shape === 'alpaca' && name === 'system'))
-    if (unknown.length > 0) throw new TypeError(`columns.${unknown[0]}: shape ${shape} has the columns ${Object.keys(known).join(', ')}`)
+    const unknown = Object.keys(columns ?? {}).filter(
+      (name) => !(name in known) && !(shape === 'alpaca' && name === 'system'),
+    )
+    if (unknown.length > 0)
+      throw new TypeError(
+        `columns.${unknown[0]}: shape ${shape} has the columns ${Object.keys(known).join(', ')}`,
+      )
     return { shape, columns: { ...known, ...columns }, roles: roles ?? shapes[shape].roles }
   },
   origin: (options): TableOrigin => {
-    if (options.repo !== undefined && options.path !== undefined) throw new TypeError('give repo or path, not both')
+    if (options.repo !== undefined && options.path !== undefined)
+      throw new TypeError('give repo or path, not both')
     if (options.path !== undefined) return { kind: 'local', path: options.path }
-    if (options.repo === undefined) throw new TypeError('needs repo (a dataset on the hub) or path (a local file)')
+    if (options.repo === undefined)
+      throw new TypeError('needs repo (a dataset on the hub) or path (a local file)')
     if (options.split === undefined) throw new TypeError('needs split')
     return hubOrigin({ ...options, split: options.split, seed: 42 }, options.repo)
   },
@@ -80,7 +124,12 @@ export const messages = defineTableSource<MessagesOptions>({
   columns: (identity) => {
     const { shape, columns } = identity as unknown as Identity
     if (shape !== 'alpaca') {
-      return { [columns['messages']!]: { kind: 'list', item: { kind: 'struct', fields: { [columns['role']!]: string, [columns['content']!]: string } } } }
+      return {
+        [columns['messages']!]: {
+          kind: 'list',
+          item: { kind: 'struct', fields: { [columns['role']!]: string, [columns['content']!]: string } },
+        },
+      }
     }
     return Object.fromEntries(Object.values(columns).map((name) => [name, string]))
   },
@@ -88,10 +137,19 @@ export const messages = defineTableSource<MessagesOptions>({
     const { shape, columns, roles } = identity as unknown as Identity
     if (shape !== 'alpaca') {
       const names = roleNames(roles)
-      return (batch, i, out) => writeMessages(batch.columns[columns['messages']!] as ListColumn, i, columns['role']!, columns['content']!, names, out)
+      return (batch, i, out) =>
+        writeMessages(
+          batch.columns[columns['messages']!] as ListColumn,
+          i,
+          columns['role']!,
+          columns['content']!,
+          names,
+          out,
+        )
     }
     return (batch, i, out) => {
-      const column = (name: string) => (columns[name] === undefined ? undefined : (batch.columns[columns[name]] as StringColumn))
+      const column = (name: string) =>
+        columns[name] === undefined ? undefined : (batch.columns[columns[name]] as StringColumn)
       const instruction = column('instruction')!
       const input = column('input')
       const output = column('output')!

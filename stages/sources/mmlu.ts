@@ -9,7 +9,7 @@ import { z } from 'zod'
 import type { ColumnBatch, IntColumn, ListColumn, StringColumn, StructColumn } from '../../parquet/columns.ts'
 import { roleOf } from '../conversations.ts'
 import { BadRow, defineTableSource } from './define-source.ts'
-import { hubFields, hubOrigin, type HubOptions } from './hub-fields.ts'
+import { type HubOptions, hubFields, hubOrigin } from './hub-fields.ts'
 import { isNull } from './messages-column.ts'
 import { appendMultipleChoice } from './multiple-choice.ts'
 
@@ -35,13 +35,17 @@ export const mmlu = defineTableSource<MmluOptions>({
   about: 'cais/mmlu: multiple-choice problems with four choices',
   fields: {
     ...hubFields,
-    nested: z.boolean().optional().describe('Rows are wrapped in one struct column `train` (default: only for subset auxiliary_train)'),
+    nested: z
+      .boolean()
+      .optional()
+      .describe('Rows are wrapped in one struct column `train` (default: only for subset auxiliary_train)'),
   },
   label: () => 'MMLU',
   identity: ({ nested, subset }) => ({ nested: nested ?? subset === 'auxiliary_train' }),
   origin: (options) => hubOrigin(options, 'cais/mmlu', 'all'),
   seed: ({ seed }) => seed,
-  columns: (identity) => (isNested(identity) ? { train: { kind: 'struct', fields: rowColumns } } : rowColumns),
+  columns: (identity) =>
+    isNested(identity) ? { train: { kind: 'struct', fields: rowColumns } } : rowColumns,
   rows: (identity) => {
     const nested = isNested(identity)
     return (batch, i, out) => {
@@ -55,12 +59,16 @@ export const mmlu = defineTableSource<MmluOptions>({
       const end = choices.offsets[i + 1]!
       if (isNull(question, i)) throw new BadRow('question is null, expected a string')
       if (isNull(choices, i) || end - first !== 4) {
-        throw new BadRow(`choices has ${isNull(choices, i) ? 'no value' : `${end - first} entries`}, expected exactly 4`)
+        throw new BadRow(
+          `choices has ${isNull(choices, i) ? 'no value' : `${end - first} entries`}, expected exactly 4`,
+        )
       }
       const texts = choices.item as StringColumn
-      for (let k = first; k < end; k++) if (isNull(texts, k)) throw new BadRow(`choice ${k - first} is null, expected a string`)
+      for (let k = first; k < end; k++)
+        if (isNull(texts, k)) throw new BadRow(`choice ${k - first} is null, expected a string`)
       const gold = answer.values[i]!
-      if (isNull(answer, i) || gold < 0 || gold > 3) throw new BadRow(`answer is ${isNull(answer, i) ? 'null' : gold}, expected 0, 1, 2 or 3`)
+      if (isNull(answer, i) || gold < 0 || gold > 3)
+        throw new BadRow(`answer is ${isNull(answer, i) ? 'null' : gold}, expected 0, 1, 2 or 3`)
       out.beginMessage(roleOf.user)
       appendMultipleChoice(out, question, i, texts, first, end, letters)
       out.beginMessage(roleOf.assistant)

@@ -12,7 +12,15 @@ const tail = Buffer.from('\nRespond only with the letter of the correct answer.'
  * Appends question `i` and the choices `first..end` of `choices`, each with its letter: choice before letter and
  * no space around `=`, so that the letter is the same token as in the answer. Stops at the shorter list.
  */
-export function appendMultipleChoice(out: ConversationWriter, question: StringColumn, i: number, choices: StringColumn, first: number, end: number, letters: readonly Uint8Array[]): void {
+export function appendMultipleChoice(
+  out: ConversationWriter,
+  question: StringColumn,
+  i: number,
+  choices: StringColumn,
+  first: number,
+  end: number,
+  letters: readonly Uint8Array[],
+): void {
   out.append(head, 0, head.length)
   out.append(question.bytes, question.offsets[i]!, question.offsets[i + 1]!)
   out.append(newline, 0, 1)

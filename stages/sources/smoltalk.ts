@@ -5,7 +5,7 @@
  */
 import type { ListColumn } from '../../parquet/columns.ts'
 import { defineTableSource } from './define-source.ts'
-import { hubFields, hubOrigin, type HubOptions } from './hub-fields.ts'
+import { type HubOptions, hubFields, hubOrigin } from './hub-fields.ts'
 import { roleNames, writeMessages } from './messages-column.ts'
 
 const roles = roleNames({ system: 'system', user: 'user', assistant: 'assistant' })
@@ -20,7 +20,11 @@ export const smoltalk = defineTableSource<HubOptions>({
   origin: (options) => hubOrigin(options, 'HuggingFaceTB/smol-smoltalk'),
   seed: ({ seed }) => seed,
   columns: () => ({
-    messages: { kind: 'list', item: { kind: 'struct', fields: { role: { kind: 'string' }, content: { kind: 'string' } } } },
+    messages: {
+      kind: 'list',
+      item: { kind: 'struct', fields: { role: { kind: 'string' }, content: { kind: 'string' } } },
+    },
   }),
-  rows: () => (batch, i, out) => writeMessages(batch.columns['messages'] as ListColumn, i, 'role', 'content', roles, out),
+  rows: () => (batch, i, out) =>
+    writeMessages(batch.columns['messages'] as ListColumn, i, 'role', 'content', roles, out),
 })

@@ -13,10 +13,16 @@ import { parseWords } from './spelling/words.ts'
 const wordsField = z
   .union([
     z.string().min(1),
-    z.strictObject({ repo: z.string().min(1), file: z.string().min(1), revision: z.string().min(1).default('main') }),
+    z.strictObject({
+      repo: z.string().min(1),
+      file: z.string().min(1),
+      revision: z.string().min(1).default('main'),
+    }),
   ])
   .optional()
-  .describe('Word list, one word a line: a path relative to the recipe, a URL, or {repo, file} on the hub (default: the npm package word-list)')
+  .describe(
+    'Word list, one word a line: a path relative to the recipe, a URL, or {repo, file} on the hub (default: the npm package word-list)',
+  )
 
 const fields = {
   size: z.int().min(1).max(4_000_000_000).describe('Number of conversations'),
@@ -47,7 +53,8 @@ function wordList(words: Words | undefined): AuxFile {
       },
     }
   }
-  if (typeof words !== 'string') return { kind: 'hub', repo: words.repo, path: words.file, revision: words.revision }
+  if (typeof words !== 'string')
+    return { kind: 'hub', repo: words.repo, path: words.file, revision: words.revision }
   return /^https?:\/\//i.test(words) ? { kind: 'url', url: words } : { kind: 'local', path: words }
 }
 
@@ -117,7 +124,11 @@ export const spellingBee = defineGeneratedSource<SpellingBeeOptions>({
   about: 'generated: count a letter in a word, by hand and with Python',
   fields: {
     ...fields,
-    phrasebook: z.string().min(1).optional().describe('A JSON file with the sentences to use (default: ours)'),
+    phrasebook: z
+      .string()
+      .min(1)
+      .optional()
+      .describe('A JSON file with the sentences to use (default: ours)'),
   },
   label: () => 'SpellingBee',
   identity: ({ split }) => ({ split }),

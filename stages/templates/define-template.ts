@@ -6,7 +6,15 @@ export interface TokenSink {
   /** Ordinary text: bytes [start, end), tokenized by themselves. */
   text(bytes: Uint8Array, start: number, end: number, trained: 0 | 1): void
   /** Two ranges of `bytes` with `between` in the middle, tokenized as one text. */
-  joined(bytes: Uint8Array, start1: number, end1: number, between: Uint8Array, start2: number, end2: number, trained: 0 | 1): void
+  joined(
+    bytes: Uint8Array,
+    start1: number,
+    end1: number,
+    between: Uint8Array,
+    start2: number,
+    end2: number,
+    trained: 0 | 1,
+  ): void
   /** The maximum is reached: whatever follows is cut off. */
   readonly full: boolean
 }

@@ -30,7 +30,27 @@ export const nanochat = defineTemplate({
   version: 1,
   specials,
   renderer: (ids) => {
-    const [bos, userStart, userEnd, assistantStart, assistantEnd, pythonStart, pythonEnd, outputStart, outputEnd] = specials.map((name) => ids.get(name)!) as [number, number, number, number, number, number, number, number, number]
+    const [
+      bos,
+      userStart,
+      userEnd,
+      assistantStart,
+      assistantEnd,
+      pythonStart,
+      pythonEnd,
+      outputStart,
+      outputEnd,
+    ] = specials.map((name) => ids.get(name)!) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
 
     return (frame: ConversationFrame, row: number, out: TokenSink) => {
       const { messageKind, messageParts, partType, partText, text } = frame
@@ -45,7 +65,15 @@ export const nanochat = defineTemplate({
         if ((kind & roleMask) === user) {
           out.special(userStart, 0)
           if (systemPart >= 0) {
-            out.joined(text, partText[systemPart]!, partText[systemPart + 1]!, blankLine, partText[first]!, partText[first + 1]!, 0)
+            out.joined(
+              text,
+              partText[systemPart]!,
+              partText[systemPart + 1]!,
+              blankLine,
+              partText[first]!,
+              partText[first + 1]!,
+              0,
+            )
             systemPart = -1
           } else {
             out.text(text, partText[first]!, partText[first + 1]!, 0)

@@ -15,7 +15,12 @@ const kinds: Readonly<Record<string, TokenizerKind>> = {
 }
 
 /** Reads a tokenizer file of `kind` and makes sure of the special tokens `specials`, the first being BOS. */
-export function readTokenizer(kind: string, bytes: Uint8Array, name: string, specials: readonly string[]): StoredVocabulary {
+export function readTokenizer(
+  kind: string,
+  bytes: Uint8Array,
+  name: string,
+  specials: readonly string[],
+): StoredVocabulary {
   const tokenizer = kinds[kind]
   if (tokenizer === undefined) throw new TypeError(`no tokenizer kind '${kind}'`)
   return withSpecials(tokenizer.read(bytes, name), specials, tokenizer.appendsSpecials)

@@ -28,25 +28,48 @@ const magic = 'SMVOCAB1'
  * Makes sure that the template's special tokens are there: appended after the vocabulary in the template's order
  * when `append` (tiktoken encodings), else an error (a tokenizer.pkl must bring its own).
  */
-export function withSpecials(file: TokenizerFile, wanted: readonly string[], append: boolean): StoredVocabulary {
+export function withSpecials(
+  file: TokenizerFile,
+  wanted: readonly string[],
+  append: boolean,
+): StoredVocabulary {
   const specials = new Map(file.specialTokens)
   let size = 0
   for (const id of file.ids) if (id >= size) size = id + 1
   for (const id of specials.values()) if (id >= size) size = id + 1
   const missing = wanted.filter((name) => !specials.has(name))
   if (missing.length > 0 && !append) {
-    throw new ShardmillError('BAD_TOKENIZER', `${file.name}: has no special token ${missing.join(', ')}, which the chat template needs`, {
-      hint: 'Use a tokenizer that was trained with the template’s special tokens, or a tiktoken encoding (they are appended there).',
-    })
+    throw new ShardmillError(
+      'BAD_TOKENIZER',
+      `${file.name}: has no special token ${missing.join(', ')}, which the chat template needs`,
+      {
+        hint: 'Use a tokenizer that was trained with the template’s special tokens, or a tiktoken encoding (they are appended there).',
+      },
+    )
   }
   for (const name of missing) specials.set(name, size++)
-  return { pattern: file.pattern, bytes: file.bytes, offsets: file.offsets, ids: file.ids, specials, vocabularySize: size, bosId: specials.get(wanted[0]!)! }
+  return {
+    pattern: file.pattern,
+    bytes: file.bytes,
+    offsets: file.offsets,
+    ids: file.ids,
+    specials,
+    vocabularySize: size,
+    bosId: specials.get(wanted[0]!)!,
+  }
 }
 
 export function encodeVocabulary(vocabulary: StoredVocabulary): Uint8Array {
   const { pattern, bytes, offsets, ids, specials, vocabularySize, bosId } = vocabulary
   const json = Buffer.from(
-    JSON.stringify({ pattern, tokens: ids.length, textBytes: bytes.length, specials: [...specials], vocabularySize, bosId }),
+    JSON.stringify({
+      pattern,
+      tokens: ids.length,
+      textBytes: bytes.length,
+      specials: [...specials],
+      vocabularySize,
+      bosId,
+    }),
   )
   const padded = (json.length + 3) & ~3
   const out = Buffer.alloc(12 + padded + 4 * offsets.length + 4 * ids.length + bytes.length, 0x20)
@@ -64,7 +87,8 @@ export function encodeVocabulary(vocabulary: StoredVocabulary): Uint8Array {
 
 export function decodeVocabulary(data: Uint8Array): StoredVocabulary {
   const bytes = new Uint8Array(data) // a copy of its own, so that columns are aligned
-  if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== magic) throw new TypeError('not a vocabulary blob')
+  if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== magic)
+    throw new TypeError('not a vocabulary blob')
   const padded = new DataView(bytes.buffer).getUint32(8, true)
   const header = JSON.parse(Buffer.from(bytes.subarray(12, 12 + padded)).toString('utf8')) as {
     pattern: string
@@ -79,7 +103,10 @@ export function decodeVocabulary(data: Uint8Array): StoredVocabulary {
     pattern: header.pattern,
     offsets: new Uint32Array(bytes.buffer, at, header.tokens + 1),
     ids: new Uint32Array(bytes.buffer, at + 4 * (header.tokens + 1), header.tokens),
-    bytes: bytes.subarray(at + 4 * (2 * header.tokens + 1), at + 4 * (2 * header.tokens + 1) + header.textBytes),
+    bytes: bytes.subarray(
+      at + 4 * (2 * header.tokens + 1),
+      at + 4 * (2 * header.tokens + 1) + header.textBytes,
+    ),
     specials: new Map(header.specials),
     vocabularySize: header.vocabularySize,
     bosId: header.bosId,

@@ -49,7 +49,9 @@ const dir = mkdtempSync(join(tmpdir(), 'shardmill-golden-'))
 beforeAll(async () => {
   const server = await startHubServer(join(golden, 'hub'), {})
   const keep = (call: StageCall, { version, params, outputs, stats }: StageRecord) => {
-    const digests = Object.fromEntries(Object.entries(outputs).map(([name, { digest, bytes }]) => [name, `${digest} ${bytes}`]))
+    const digests = Object.fromEntries(
+      Object.entries(outputs).map(([name, { digest, bytes }]) => [name, `${digest} ${bytes}`]),
+    )
     found[`${call.stage}: ${call.title}`] = { version, params, outputs: digests, stats: stats as Json }
   }
   try {
@@ -85,7 +87,10 @@ describe.each(Object.keys(stages))('%s', (stage) => {
   test('answers the same questions with the same bytes', () => {
     for (const name of names) {
       expect(found[name], `${name} is gone`).toBeDefined()
-      expect(canonicalJson(found[name] as unknown as Json), `${name}: raise a version, see the head of this file`).toBe(canonicalJson(expected[name] as unknown as Json))
+      expect(
+        canonicalJson(found[name] as unknown as Json),
+        `${name}: raise a version, see the head of this file`,
+      ).toBe(canonicalJson(expected[name] as unknown as Json))
     }
   })
 })

@@ -6,7 +6,9 @@ import { describe, expect, test } from 'vitest'
  * Imports go one way. A room may import itself and the rooms named here; `types` marks rooms of which it may only
  * import types.
  */
-const rooms: Readonly<Record<string, { readonly may: readonly string[]; readonly types?: readonly string[] }>> = {
+const rooms: Readonly<
+  Record<string, { readonly may: readonly string[]; readonly types?: readonly string[] }>
+> = {
   errors: { may: [] },
   random: { may: [] },
   bpe: { may: ['errors'] },
@@ -19,9 +21,26 @@ const rooms: Readonly<Record<string, { readonly may: readonly string[]; readonly
   output: { may: ['stages', 'pipeline', 'store', 'errors', 'bpe'] },
   engine: { may: ['recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
   workflows: { may: ['pipeline', 'errors'], types: ['activities', 'store'] },
-  activities: { may: ['workflows', 'engine', 'recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
+  activities: {
+    may: ['workflows', 'engine', 'recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'],
+  },
   workers: { may: ['activities', 'workflows', 'engine', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
-  cli: { may: ['workers', 'workflows', 'activities', 'engine', 'recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'bpe', 'errors'] },
+  cli: {
+    may: [
+      'workers',
+      'workflows',
+      'activities',
+      'engine',
+      'recipe',
+      'output',
+      'stages',
+      'pipeline',
+      'store',
+      'hub',
+      'bpe',
+      'errors',
+    ],
+  },
 }
 
 /** Rooms that may use no Node built-in: workflows are bundled with them. */
@@ -44,8 +63,16 @@ interface Import {
 
 function importsOf(file: string): Import[] {
   const text = readFileSync(file, 'utf8')
-  const found = [...text.matchAll(/^\s*(import|export)(\s+type)?\b[^'"`;]*?from\s+['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|^import\s+['"]([^'"]+)['"]/gm)]
-  return found.map(([, , type, from, dynamic, bare]) => ({ file, target: (from ?? dynamic ?? bare)!, typeOnly: type !== undefined }))
+  const found = [
+    ...text.matchAll(
+      /^\s*(import|export)(\s+type)?\b[^'"`;]*?from\s+['"]([^'"]+)['"]|import\(\s*['"]([^'"]+)['"]\s*\)|^import\s+['"]([^'"]+)['"]/gm,
+    ),
+  ]
+  return found.map(([, , type, from, dynamic, bare]) => ({
+    file,
+    target: (from ?? dynamic ?? bare)!,
+    typeOnly: type !== undefined,
+  }))
 }
 
 const existing = Object.keys(rooms).filter((room) => readdirSync(root).includes(room))
@@ -77,7 +104,24 @@ describe.each(existing)('%s', (room) => {
 })
 
 test('every folder with sources is a room of this list', () => {
-  const known = new Set([...Object.keys(rooms), 'test', 'bench', 'scripts', 'demo', 'dist', 'node_modules', 'docs', 'recipes', 'coverage'])
-  const folders = readdirSync(root, { withFileTypes: true }).filter((entry) => entry.isDirectory() && !entry.name.startsWith('.'))
-  expect(folders.map(({ name }) => name).filter((name) => !known.has(name) && filesOf(join(root, name)).length > 0)).toEqual([])
+  const known = new Set([
+    ...Object.keys(rooms),
+    'test',
+    'bench',
+    'scripts',
+    'demo',
+    'dist',
+    'node_modules',
+    'docs',
+    'recipes',
+    'coverage',
+  ])
+  const folders = readdirSync(root, { withFileTypes: true }).filter(
+    (entry) => entry.isDirectory() && !entry.name.startsWith('.'),
+  )
+  expect(
+    folders
+      .map(({ name }) => name)
+      .filter((name) => !known.has(name) && filesOf(join(root, name)).length > 0),
+  ).toEqual([])
 })

@@ -12,5 +12,7 @@ test('the version in the code is the package’s', () => {
 })
 
 test('the committed JSON Schema is the recipe schema’s (`shardmill schema > recipes/recipe.schema.json` writes it)', () => {
-  expect(JSON.parse(readFileSync(join(root, 'recipes/recipe.schema.json'), 'utf8'))).toEqual(recipeJsonSchema())
+  expect(JSON.parse(readFileSync(join(root, 'recipes/recipe.schema.json'), 'utf8'))).toEqual(
+    recipeJsonSchema(),
+  )
 })

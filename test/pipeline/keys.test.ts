@@ -7,19 +7,42 @@ const digest = 'a'.repeat(64) as Digest
 
 test('canonical JSON is RFC 8785: sorted by UTF-16 code units, no white space, ECMAScript numbers', () => {
   // The sorting example of RFC 8785, section 3.2.3.
-  const value = { '\u20ac': 'Euro Sign', '\r': 'Carriage Return', '\ufb33': 'Hebrew Letter Dalet With Dagesh', '1': 'One', '\ud83d\ude00': 'Emoji', '\u0080': 'Control', '\u00f6': 'Latin' }
+  const value = {
+    '\u20ac': 'Euro Sign',
+    '\r': 'Carriage Return',
+    '\ufb33': 'Hebrew Letter Dalet With Dagesh',
+    '1': 'One',
+    '\ud83d\ude00': 'Emoji',
+    '\u0080': 'Control',
+    '\u00f6': 'Latin',
+  }
   expect(Object.keys(JSON.parse(canonicalJson(value)) as object).length).toBe(7)
-  expect([...canonicalJson(value).matchAll(/:"([A-Z][a-z]+)/g)].map(([, word]) => word)).toEqual(['Carriage', 'One', 'Control', 'Latin', 'Euro', 'Emoji', 'Hebrew'])
+  expect([...canonicalJson(value).matchAll(/:"([A-Z][a-z]+)/g)].map(([, word]) => word)).toEqual([
+    'Carriage',
+    'One',
+    'Control',
+    'Latin',
+    'Euro',
+    'Emoji',
+    'Hebrew',
+  ])
   expect(canonicalJson([1e21, 1e-7, 0.1, -0, 4.5, 1e3])).toBe('[1e+21,1e-7,0.1,0,4.5,1000]')
   expect(canonicalJson({ b: undefined, a: null } as never)).toBe('{"a":null}')
   expect(() => canonicalJson(Number.NaN)).toThrow(TypeError)
 })
 
 test('a key is the sha256 of stage, version, params and inputs, whatever their order', () => {
-  const key = stageKey({ stage: 'shard', version: 1, params: { dtype: 'uint16' }, inputs: { segment: digest } })
+  const key = stageKey({
+    stage: 'shard',
+    version: 1,
+    params: { dtype: 'uint16' },
+    inputs: { segment: digest },
+  })
   const text = `{"inputs":{"segment":"${digest}"},"params":{"dtype":"uint16"},"stage":"shard","version":1}`
   expect(key).toBe(createHash('sha256').update(text).digest('hex'))
-  expect(stageKey({ inputs: { segment: digest }, params: { dtype: 'uint16' }, version: 1, stage: 'shard' })).toBe(key)
+  expect(
+    stageKey({ inputs: { segment: digest }, params: { dtype: 'uint16' }, version: 1, stage: 'shard' }),
+  ).toBe(key)
 })
 
 test('every part of the question changes the key', () => {

@@ -10,7 +10,15 @@ function reference(answer: string): [string, string][] {
     if (!(piece.startsWith('<<') && piece.endsWith('>>'))) return [['text', piece]]
     const inner = piece.slice(2, -2)
     const at = inner.lastIndexOf('=')
-    return at < 0 ? [['python', inner], ['python_output', '']] : [['python', inner.slice(0, at)], ['python_output', inner.slice(at + 1)]]
+    return at < 0
+      ? [
+          ['python', inner],
+          ['python_output', ''],
+        ]
+      : [
+          ['python', inner.slice(0, at)],
+          ['python_output', inner.slice(at + 1)],
+        ]
   })
 }
 
@@ -27,14 +35,32 @@ function ours(answer: string): [string, string][] {
   return parts
 }
 
-test.each(['', 'no call', '<<a=b=c>><<noequals>>x<<>>y<<1=2\n#### -5', '<<>>', '<<<>>', '<<<a=1>>', '<<a>b>>', '<<a>>>', 'x<<1=1>>', '<<1=1>>x', '<<é=中>>', '<<=>>', '<<==>>', '>><<', '<<\n>>'])('%j', (answer) => {
+test.each([
+  '',
+  'no call',
+  '<<a=b=c>><<noequals>>x<<>>y<<1=2\n#### -5',
+  '<<>>',
+  '<<<>>',
+  '<<<a=1>>',
+  '<<a>b>>',
+  '<<a>>>',
+  'x<<1=1>>',
+  '<<1=1>>x',
+  '<<é=中>>',
+  '<<=>>',
+  '<<==>>',
+  '>><<',
+  '<<\n>>',
+])('%j', (answer) => {
   expect(ours(answer)).toEqual(reference(answer))
 })
 
 test('random strings of the letters that matter', () => {
   const random = new PythonRandom(7)
   for (let i = 0; i < 20_000; i++) {
-    const answer = Array.from({ length: random.randbelow(14) }, () => '<<>>=a1\n'[random.randbelow(8)]).join('')
+    const answer = Array.from({ length: random.randbelow(14) }, () => '<<>>=a1\n'[random.randbelow(8)]).join(
+      '',
+    )
     expect(ours(answer)).toEqual(reference(answer))
   }
 })

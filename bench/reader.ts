@@ -1,0 +1,208 @@
+/**
+ * Reader against hyparquet's `parquetReadObjects`, in one process, in turns: a column of conversations
+ * (`list<struct<role, content>>`), snappy, zstd and uncompressed, one thread. MB are 10^6 bytes of message text.
+ *
+ * The corpus is what the chat dataset in ../shared/hub holds, or generated text where there is none.
+ * `--json` prints one JSON object, `--rounds N` (default 5) takes the median of more rounds.
+ */
+import { existsSync, readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { parquetMetadata, parquetReadObjects } from 'hyparquet'
+import { compressors } from 'hyparquet-compressors'
+import { parquetWriteBuffer } from 'hyparquet-writer'
+import { snappyCompressor } from 'hysnappy'
+import type { Column, ColumnType } from '../parquet/columns.ts'
+import { bytesSource, openByteSource, openParquet, readParquet } from '../parquet/index.ts'
+import { loadZstd } from '../parquet/zstd.ts'
+
+interface Message {
+  role: string
+  content: string
+}
+
+export interface ReaderFigures {
+  readonly codec: string
+  readonly fileBytes: number
+  readonly textBytes: number
+  /** MB of text a second, medians; and their ratio in each round's pair, median. */
+  readonly ours: number
+  readonly hyparquet: number
+  readonly ratio: number
+}
+
+const string: ColumnType = { kind: 'string' }
+const columns: Record<string, ColumnType> = {
+  messages: { kind: 'list', item: { kind: 'struct', fields: { role: string, content: string } } },
+}
+
+export async function benchReader(rounds = 5): Promise<ReaderFigures[]> {
+  const conversations = await corpus()
+  await loadZstd()
+  const { compress } = await import('@bokuweb/zstd-wasm')
+  const codecs = {
+    UNCOMPRESSED: undefined,
+    SNAPPY: snappyCompressor(),
+    ZSTD: (input: Uint8Array) => compress(input, 3),
+  }
+  const figures: ReaderFigures[] = []
+  for (const [codec, compressor] of Object.entries(codecs)) {
+    const bytes = new Uint8Array(
+      parquetWriteBuffer({
+        columnData: [{ name: 'messages', data: conversations }],
+        schema: [
+          { name: 'root', num_children: 1 },
+          { name: 'messages', repetition_type: 'OPTIONAL', num_children: 1, converted_type: 'LIST' },
+          { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+          { name: 'element', repetition_type: 'OPTIONAL', num_children: 2 },
+          { name: 'role', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+          { name: 'content', type: 'BYTE_ARRAY', converted_type: 'UTF8', repetition_type: 'OPTIONAL' },
+        ],
+        codec: codec as 'SNAPPY',
+        ...(compressor && { compressors: { [codec]: compressor } }),
+        rowGroupSize: 5000,
+      }),
+    )
+    figures.push(await measure(codec.toLowerCase(), bytes, rounds))
+  }
+  return figures
+}
+
+async function measure(codec: string, bytes: Uint8Array, rounds: number): Promise<ReaderFigures> {
+  const pairs: [number, number][] = []
+  let textBytes = 0
+  for (let round = 0; round <= rounds; round++) {
+    const [text, ours] = await timed(() => readOurs(bytes))
+    const [characters, theirs] = await timed(() => readHyparquet(bytes))
+    if (text.characters !== characters)
+      throw new Error(`${text.characters} characters, hyparquet ${characters}`)
+    textBytes = text.bytes
+    // The first round warms the compiler up.
+    if (round > 0) pairs.push([ours, theirs])
+  }
+  const rate = (seconds: number) => textBytes / 1e6 / seconds
+  return {
+    codec,
+    fileBytes: bytes.length,
+    textBytes,
+    ours: rate(median(pairs.map(([ours]) => ours))),
+    hyparquet: rate(median(pairs.map(([, theirs]) => theirs))),
+    ratio: median(pairs.map(([ours, theirs]) => theirs / ours)),
+  }
+}
+
+async function readOurs(bytes: Uint8Array): Promise<{ bytes: number; characters: number }> {
+  const file = await openParquet(bytesSource(bytes, 'corpus'))
+  const sum = { bytes: 0, characters: 0 }
+  for await (const batch of readParquet(file, { from: 0, to: file.rowGroups.length }, columns)) {
+    const content = contentOf(batch.columns.messages!)
+    sum.bytes += content.bytes.length
+    // UTF-16 units, as hyparquet's strings count them, from the bytes: a cheap proof that both read the same.
+    sum.characters += Buffer.from(
+      content.bytes.buffer,
+      content.bytes.byteOffset,
+      content.bytes.length,
+    ).toString().length
+  }
+  return sum
+}
+
+function contentOf(column: Column) {
+  if (column.kind !== 'list' || column.item.kind !== 'struct') throw new Error('not a list of structs')
+  const { content } = column.item.fields
+  if (content?.kind !== 'string') throw new Error('no content')
+  return content
+}
+
+async function readHyparquet(bytes: Uint8Array): Promise<number> {
+  const buffer = bytes.buffer as ArrayBuffer
+  const file = {
+    byteLength: buffer.byteLength,
+    slice: (start: number, end?: number) => buffer.slice(start, end),
+  }
+  const metadata = parquetMetadata(buffer)
+  let characters = 0
+  let rowStart = 0
+  for (const group of metadata.row_groups) {
+    const rowEnd = rowStart + Number(group.num_rows)
+    const rows = await parquetReadObjects({ file, metadata, compressors, rowStart, rowEnd })
+    for (const row of rows) for (const { content } of row.messages as Message[]) characters += content.length
+    rowStart = rowEnd
+  }
+  return characters
+}
+
+async function timed<T>(work: () => Promise<T>): Promise<[T, number]> {
+  const start = performance.now()
+  const result = await work()
+  return [result, (performance.now() - start) / 1000]
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[values.length >> 1]!
+}
+
+async function corpus(): Promise<Message[][]> {
+  const folder = join(import.meta.dirname, '../../shared/hub/datasets/HuggingFaceTB/smol-smoltalk/data')
+  const conversations: Message[][] = []
+  if (!existsSync(folder)) return generated()
+  for (const name of readdirSync(folder).sort()) {
+    const source = openByteSource(join(folder, name), name)
+    const file = await openParquet(source)
+    for await (const batch of readParquet(file, { from: 0, to: file.rowGroups.length }, columns)) {
+      const list = batch.columns.messages!
+      if (list.kind !== 'list' || list.item.kind !== 'struct') throw new Error('not a list of structs')
+      const { role, content } = list.item.fields
+      const text = (column: Column, i: number) =>
+        column.kind === 'string'
+          ? Buffer.from(column.bytes.subarray(column.offsets[i]!, column.offsets[i + 1]!)).toString()
+          : ''
+      for (let row = 0; row < batch.rows; row++) {
+        const messages: Message[] = []
+        for (let i = list.offsets[row]!; i < list.offsets[row + 1]!; i++) {
+          messages.push({ role: text(role!, i), content: text(content!, i).replace(/^\ufeff/, '') })
+        }
+        conversations.push(messages)
+      }
+    }
+    source.close()
+  }
+  return conversations
+}
+
+/** 40 MB of sentences from a few thousand made-up words, the common ones more often. */
+function generated(): Message[][] {
+  let state = 1
+  const random = () => (state = (Math.imul(state, 1103515245) + 12345) >>> 0) / 2 ** 32
+  const syllables = 'ba ce di fo gu ha ji ko lu me ni po qua re si tu ve wo xi yo za the ing er tion'.split(
+    ' ',
+  )
+  const words = Array.from({ length: 5000 }, () =>
+    Array.from(
+      { length: 1 + Math.floor(random() * 4) },
+      () => syllables[Math.floor(random() * syllables.length)],
+    ).join(''),
+  )
+  const sentence = (length: number) =>
+    Array.from({ length }, () => words[Math.floor(random() ** 3 * words.length)]).join(' ')
+  return Array.from({ length: 36_000 }, () =>
+    Array.from({ length: 2 + 2 * Math.floor(random() * 2.5) }, (_, i) => ({
+      role: i % 2 === 0 ? 'user' : 'assistant',
+      content: sentence(5 + Math.floor(random() * 110)),
+    })),
+  )
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string' } } })
+  const figures = await benchReader(Number(values.rounds ?? 5))
+  if (values.json === true) process.stdout.write(`${JSON.stringify({ schema: 1, reader: figures })}\n`)
+  else {
+    process.stdout.write('codec         text MB   ours MB/s   hyparquet MB/s   ratio\n')
+    for (const { codec, textBytes, ours, hyparquet, ratio } of figures) {
+      process.stdout.write(
+        `${codec.padEnd(14)}${(textBytes / 1e6).toFixed(1).padStart(7)}${ours.toFixed(0).padStart(12)}${hyparquet.toFixed(0).padStart(17)}${ratio.toFixed(1).padStart(8)}\n`,
+      )
+    }
+  }
+}
