@@ -26,7 +26,7 @@ const exitCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
 
 /** Wraps a command's action: signals, errors, exit codes. A number it returns is the exit code. */
 export function run<Args extends unknown[]>(
-  action: (context: CommandContext, ...args: Args) => Promise<number | void>,
+  action: (context: CommandContext, ...args: Args) => Promise<unknown>,
 ) {
   return async (...args: unknown[]): Promise<void> => {
     const command = args.at(-1) as Command
@@ -50,7 +50,7 @@ export function run<Args extends unknown[]>(
     }
     try {
       const code = await action(context, ...(args.slice(0, -1) as Args))
-      process.exitCode = code ?? 0
+      process.exitCode = typeof code === 'number' ? code : 0
     } catch (error) {
       fail(error, options.json === true, context)
     } finally {

@@ -8,7 +8,7 @@ import { hubSettings } from '../hub/client/settings.ts'
 import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
 import { type Lock, lockDigest } from '../pipeline/lock.ts'
-import { type Runner, type StageCall, type StageName, type StageResult, stages } from '../pipeline/stage.ts'
+import { itemsOf, LocalRunner, type Long, type StageCall, type StageName, type StageResult, stages } from '../pipeline/stage.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
@@ -76,7 +76,7 @@ function isPending(digest: string): boolean {
   return digest.startsWith(pending)
 }
 
-class PlanRunner implements Runner {
+class PlanRunner extends LocalRunner {
   readonly unknown: { stage: StageName; title: string; why: string }[] = []
   private readonly store: FileStore
   private readonly planned: (PlannedStage & { call: StageCall })[] = []
@@ -85,6 +85,7 @@ class PlanRunner implements Runner {
   private readonly pendingLists = new Set<Digest>()
 
   constructor(store: FileStore) {
+    super()
     this.store = store
   }
 
@@ -98,8 +99,8 @@ class PlanRunner implements Runner {
     return result
   }
 
-  async list(value: Json): Promise<Digest> {
-    const text = canonicalJson(value)
+  async list(lists: readonly Long<Json>[]): Promise<Digest> {
+    const text = canonicalJson(lists.flatMap((list) => itemsOf(list)))
     const digest = digestOfText(text)
     if (!text.includes(pending)) return digest
     this.pendingLists.add(digest)

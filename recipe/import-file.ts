@@ -94,6 +94,6 @@ function unreadable(error: unknown, where: string, path: string, full: string): 
 }
 
 /** A path in a lock must read the same on every machine: relative, with forward slashes. */
-function portable(path: string): string {
+export function portable(path: string): string {
   return isAbsolute(path) ? (relative('/', path).split(sep).pop() ?? path) : path.split(sep).join('/')
 }

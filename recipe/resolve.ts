@@ -12,7 +12,7 @@ import { sourceOf } from '../stages/sources/index.ts'
 import { templateOf } from '../stages/templates/index.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
-import { importBytes, importLocal } from './import-file.ts'
+import { importBytes, importLocal, portable } from './import-file.ts'
 import type { Recipe, RecipeSource } from './schema.ts'
 
 export interface ResolveContext {
@@ -122,7 +122,7 @@ async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['toke
   if (path !== undefined && repo === undefined && file === undefined) {
     return {
       kind: 'nanochat',
-      name: path,
+      name: portable(path),
       file: await importLocal(keeper(context), context.folder, path, 'tokenizer.path'),
     }
   }
@@ -168,8 +168,22 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
     const { path, optional } = source.path(entry)
     const file = await importLocal(keeper(context), context.folder, path, `${where}.path`, optional)
     if (file === undefined)
-      return { ...common, reader: 'jsonl', files: [], aux: {}, seed: null, origin: { kind: 'absent', path } }
-    return { ...common, reader: 'jsonl', files: [file], aux: {}, seed: null, origin: { kind: 'local', path } }
+      return {
+        ...common,
+        reader: 'jsonl',
+        files: [],
+        aux: {},
+        seed: null,
+        origin: { kind: 'absent', path: portable(path) },
+      }
+    return {
+      ...common,
+      reader: 'jsonl',
+      files: [file],
+      aux: {},
+      seed: null,
+      origin: { kind: 'local', path: portable(path) },
+    }
   }
   const origin = meaningful(where, () => source.origin(entry)) as TableOrigin
   const seed = source.seed(entry)
@@ -181,7 +195,7 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
       files: [file],
       aux: {},
       seed,
-      origin,
+      origin: { ...origin, path: portable(origin.path) },
     }
   }
   const found = await findSplit(context.hub(), origin.repo, {

@@ -74,7 +74,10 @@ function columnOf(
     const numbers = new Float64Array(length)
     values.forEach((value, i) => {
       if (value === null || value === undefined) return
-      if (typeof value !== 'number' || !Number.isSafeInteger(value)) return wrong(i, 'an integer')
+      if (typeof value !== 'number' || !Number.isSafeInteger(value)) {
+        wrong(i, 'an integer')
+        return
+      }
       valid[i] = 1
       numbers[i] = value
     })

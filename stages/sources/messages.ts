@@ -99,7 +99,7 @@ export const messages = defineTableSource<MessagesOptions>({
       .optional()
       .describe('Name in config.json and the report (default: the repository or file name)'),
   },
-  label: ({ label, repo, path }) => label ?? repo ?? path ?? 'messages',
+  label: ({ label, repo, path }) => label ?? repo ?? path?.split(/[\\/]/).at(-1) ?? 'messages',
   identity: ({ shape, columns, roles }) => {
     const known: Readonly<Record<string, string>> = shapes[shape].columns
     const unknown = Object.keys(columns ?? {}).filter(

@@ -5,7 +5,16 @@
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -66,12 +75,23 @@ folders.push(home)
 /** Starts `shardmill ...args`. */
 export function start(args: readonly string[], { env = {}, cwd, fault }: RunOptions = {}): Running {
   if (!existsSync(main)) throw new Error(`${main} is not there: compile first (npm run build)`)
-  const faults = fault === undefined ? {} : { SHARDMILL_TEST_FAULT: fault.spec, SHARDMILL_TEST_FAULT_PATH: fault.path, SHARDMILL_TEST_FAULT_REPORT: fault.report }
-  const child = spawn(process.execPath, [...(fault === undefined ? [] : ['--import', preload]), main, ...args], {
-    cwd: cwd ?? home,
-    env: defined({ PATH: process.env['PATH'], HOME: home, ...env, ...faults }),
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const faults =
+    fault === undefined
+      ? {}
+      : {
+          SHARDMILL_TEST_FAULT: fault.spec,
+          SHARDMILL_TEST_FAULT_PATH: fault.path,
+          SHARDMILL_TEST_FAULT_REPORT: fault.report,
+        }
+  const child = spawn(
+    process.execPath,
+    [...(fault === undefined ? [] : ['--import', preload]), main, ...args],
+    {
+      cwd: cwd ?? home,
+      env: defined({ PATH: process.env['PATH'], HOME: home, ...env, ...faults }),
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   children.add(child)
   let stdout = ''
   let stderr = ''
@@ -146,7 +166,12 @@ export interface BuildReport {
         readonly trainedTokens: number
         readonly shards: number
         readonly truncated: number
-        readonly sources: readonly { readonly label: string; readonly rows: number; readonly conversations: number; readonly rejected: number }[]
+        readonly sources: readonly {
+          readonly label: string
+          readonly rows: number
+          readonly conversations: number
+          readonly rejected: number
+        }[]
       }
     >
   >
@@ -157,7 +182,12 @@ export interface BuildReport {
 
 export interface ErrorReport {
   readonly schema: number
-  readonly error: { readonly code: string; readonly message: string; readonly retryable: boolean; readonly hint?: string }
+  readonly error: {
+    readonly code: string
+    readonly message: string
+    readonly retryable: boolean
+    readonly hint?: string
+  }
 }
 
 /** A failed command's one error: the code it ended with, and that it says what and names no bug of ours. */
@@ -165,7 +195,9 @@ export function expectClearError(finished: Finished, codes: readonly number[] = 
   const shown = JSON.stringify(finished, null, 1)
   expect(codes, shown).toContain(finished.code)
   expect(finished.stderr.match(/^error: /gm), shown).toHaveLength(1)
-  expect(finished.stderr, shown).not.toMatch(/mistake in shardmill|at .+\(?(file:|node:).+:\d+\)?|\[object |undefined|UnhandledPromise/)
+  expect(finished.stderr, shown).not.toMatch(
+    /mistake in shardmill|at .+\(?(file:|node:).+:\d+\)?|\[object |undefined|UnhandledPromise/,
+  )
 }
 
 // ---- the golden recipe ----
@@ -262,10 +294,21 @@ export function bench(recipe: RecipeObject, hub: HubServer, folder = temporaryFo
   const store = join(folder, 'store')
   const out = join(folder, 'out')
   const path = writeRecipe(folder, recipe)
-  return { folder, recipe: path, store, out, env: { HF_ENDPOINT: hub.url }, args: ['build', path, '--out', out, '--store', store, '--threads', '2'] }
+  return {
+    folder,
+    recipe: path,
+    store,
+    out,
+    env: { HF_ENDPOINT: hub.url },
+    args: ['build', path, '--out', out, '--store', store, '--threads', '2'],
+  }
 }
 
-export function buildOn(at: Bench, more: readonly string[] = [], options: RunOptions = {}): Promise<BuildReport> {
+export function buildOn(
+  at: Bench,
+  more: readonly string[] = [],
+  options: RunOptions = {},
+): Promise<BuildReport> {
   return json<BuildReport>([...at.args, ...more], { ...options, env: { ...at.env, ...options.env } })
 }
 
@@ -290,7 +333,9 @@ export function filesUnder(folder: string): string[] {
 
 /** Digest of every file of a folder. */
 export function digestsOf(folder: string): Record<string, string> {
-  return Object.fromEntries(filesUnder(folder).map((path) => [path, sha256(readFileSync(join(folder, path)))]))
+  return Object.fromEntries(
+    filesUnder(folder).map((path) => [path, sha256(readFileSync(join(folder, path)))]),
+  )
 }
 
 /** Digests of an output folder, without the one file that tells who ran what and when. */
@@ -317,7 +362,9 @@ export interface StoredRecord {
 /** Every stage record of a store, by key. */
 export function recordsOf(store: string): Map<string, StoredRecord> {
   const folder = join(store, 'v1', 'records')
-  const records = filesUnder(folder).map((path) => (JSON.parse(readFileSync(join(folder, path), 'utf8')) as { value: StoredRecord }).value)
+  const records = filesUnder(folder).map(
+    (path) => (JSON.parse(readFileSync(join(folder, path), 'utf8')) as { value: StoredRecord }).value,
+  )
   return new Map(records.map((record) => [record.key, record]))
 }
 
@@ -329,8 +376,12 @@ export function countByStage(records: Iterable<StoredRecord>): Record<string, nu
 }
 
 /** The records that are in `after` and were not in `before`; every one of `before` must still be there, untouched. */
-export function newRecords(before: ReadonlyMap<string, StoredRecord>, after: ReadonlyMap<string, StoredRecord>): StoredRecord[] {
-  for (const [key, record] of before) expect(after.get(key), `record ${key} of ${record.stage}`).toEqual(record)
+export function newRecords(
+  before: ReadonlyMap<string, StoredRecord>,
+  after: ReadonlyMap<string, StoredRecord>,
+): StoredRecord[] {
+  for (const [key, record] of before)
+    expect(after.get(key), `record ${key} of ${record.stage}`).toEqual(record)
   return [...after.values()].filter(({ key }) => !before.has(key))
 }
 
@@ -339,9 +390,28 @@ export function blobPath(store: string, digest: string): string {
 }
 
 export interface ManifestFacts {
-  readonly files: readonly { readonly path: string; readonly sha256: string; readonly bytes: number; readonly role: string; readonly stage?: string }[]
+  readonly files: readonly {
+    readonly path: string
+    readonly sha256: string
+    readonly bytes: number
+    readonly role: string
+    readonly stage?: string
+  }[]
   readonly stages: readonly Omit<StoredRecord, 'circumstances'>[]
-  readonly lock: { readonly splits: Readonly<Record<'val' | 'train', readonly { readonly files: readonly { readonly path: string; readonly sha256?: string; readonly hub?: { readonly repo: string; readonly commit: string } }[] }[]>> }
+  readonly lock: {
+    readonly splits: Readonly<
+      Record<
+        'val' | 'train',
+        readonly {
+          readonly files: readonly {
+            readonly path: string
+            readonly sha256?: string
+            readonly hub?: { readonly repo: string; readonly commit: string }
+          }[]
+        }[]
+      >
+    >
+  }
   readonly lists: Readonly<Record<string, unknown>>
 }
 
@@ -372,5 +442,7 @@ export function testSeed(): number {
 }
 
 function defined(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+  return Object.fromEntries(
+    Object.entries(env).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  )
 }

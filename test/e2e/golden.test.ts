@@ -50,8 +50,18 @@ describe('the four runs of the reference', () => {
       expect(written).toEqual(Object.fromEntries(wanted.map(({ path, sha256 }) => [path, sha256])))
       expect(manifest).toBeDefined()
 
-      const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<string, number | Record<string, number>>
-      expect(report).toMatchObject({ schema: 1, name: 'golden', output: out, published: 'written', vocabularySize: config['vocab_size'], overlap: 0 })
+      const config = JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')) as Record<
+        string,
+        number | Record<string, number>
+      >
+      expect(report).toMatchObject({
+        schema: 1,
+        name: 'golden',
+        output: out,
+        published: 'written',
+        vocabularySize: config['vocab_size'],
+        overlap: 0,
+      })
       for (const split of ['val', 'train'] as const) {
         const { conversations, tokens, shards, truncated, sources } = report.splits[split]
         expect({ conversations, tokens, shards, truncated }).toEqual({
@@ -60,7 +70,9 @@ describe('the four runs of the reference', () => {
           shards: config[`${split}_shards`],
           truncated: config[`${split}_truncated`],
         })
-        expect(Object.fromEntries(sources.map((source) => [source.label, source.conversations]))).toEqual(config[`${split}_source_counts`])
+        expect(Object.fromEntries(sources.map((source) => [source.label, source.conversations]))).toEqual(
+          config[`${split}_source_counts`],
+        )
       }
       expect(report.stages.run + report.stages.cached).toBe(manifestOf(out).stages.length)
       expect(await ok(['verify', out])).toMatchObject({ stderr: '' })
@@ -88,9 +100,21 @@ describe('whatever must not matter does not', () => {
     filesUnder(hubFolder).forEach((path, i) => {
       utimesSync(join(hubFolder, path), new Date(1e12 - i * 1e9), new Date(1e12 - i * 1e9))
     })
-    const other = bench(goldenRecipe(), await serve(hubFolder), join(temporaryFolder(), 'a folder', 'mit Umläuten'))
-    for (const name of ['words.txt', 'tokenizer.pkl', 'phrasebook.json']) utimesSync(join(other.folder, name), new Date(2e12), new Date(1e9))
-    const env = { TZ: 'Pacific/Kiritimati', LANG: 'tr_TR.UTF-8', LC_ALL: 'tr_TR.UTF-8', TMPDIR: temporaryFolder(), COLUMNS: '20', FORCE_COLOR: '1' }
+    const other = bench(
+      goldenRecipe(),
+      await serve(hubFolder),
+      join(temporaryFolder(), 'a folder', 'mit Umläuten'),
+    )
+    for (const name of ['words.txt', 'tokenizer.pkl', 'phrasebook.json'])
+      utimesSync(join(other.folder, name), new Date(2e12), new Date(1e9))
+    const env = {
+      TZ: 'Pacific/Kiritimati',
+      LANG: 'tr_TR.UTF-8',
+      LC_ALL: 'tr_TR.UTF-8',
+      TMPDIR: temporaryFolder(),
+      COLUMNS: '20',
+      FORCE_COLOR: '1',
+    }
     await buildOn(other, [], { env, cwd: other.folder })
     expect(outputOf(other.out)).toEqual(first)
     const [mine, theirs] = [digestsOf(at.out), digestsOf(other.out)]
@@ -101,7 +125,10 @@ describe('whatever must not matter does not', () => {
   test('names given as absolute paths leave no trace of the folder they lie in', async () => {
     const builtIn = async (folder: string) => {
       const place = bench(goldenRecipe(), { url: at.env['HF_ENDPOINT']!, close: async () => {} }, folder)
-      const absolute = (path: string, file: string) => ['--set', `${path}=${JSON.stringify(join(folder, file))}`]
+      const absolute = (path: string, file: string) => [
+        '--set',
+        `${path}=${JSON.stringify(join(folder, file))}`,
+      ]
       await buildOn(place, [
         ...absolute('tokenizer.path', 'tokenizer.pkl'),
         ...absolute('splits.train[3].path', 'identity_conversations.jsonl'),

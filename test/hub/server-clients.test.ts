@@ -17,7 +17,7 @@ import {
   snapshotDownload,
   whoAmI,
 } from '@huggingface/hub'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { bytes, folder, GSM8K, serve } from './server-fixture.ts'
 
 const repo = { type: 'dataset', name: 'openai/gsm8k' } as const
@@ -116,7 +116,9 @@ describe.each([
   test('snapshotDownload', async () => {
     const at = await setUp()
     const cacheDir = folder({})
+    vi.spyOn(console, 'log').mockImplementation(() => {}) // the client reports each file
     const path = await snapshotDownload({ ...at, repo, cacheDir })
+    vi.restoreAllMocks()
     expect(sha256(readFileSync(join(path, TRAIN)))).toBe(sha256(train))
   })
 })

@@ -68,7 +68,8 @@ describe('resolve', () => {
       const head = await fetch(`${base}/${path}`, { method: 'HEAD' })
       expect(head.status).toBe(full.status)
       expect(await head.text()).toBe('')
-      const facts = (headers: Headers) => [...headers].filter(([name]) => name !== 'date')
+      const facts = (headers: Headers) =>
+        [...headers].filter(([name]) => !/^(date|connection|keep-alive)$/.test(name))
       expect(facts(head.headers)).toEqual(facts(full.headers))
     }
   })
@@ -219,11 +220,10 @@ describe('files that change', () => {
       for (let i = 0; going; i++) {
         writeFileSync(join(dir, 'next'), versions[i % 3]!)
         renameSync(join(dir, 'next'), join(dir, LARGE))
-        await new Promise((resolve) => setTimeout(resolve, 5))
+        await new Promise((resolve) => setTimeout(resolve, i % 60))
       }
     })()
-    let whole = 0
-    for (let i = 0; i < 40; i++) {
+    for (let whole = 0; whole < 20; ) {
       const response = await fetch(`${base}/large.parquet`).catch(() => undefined)
       const body = await response?.arrayBuffer().catch(() => undefined)
       if (response?.status !== 200 || body === undefined) continue
@@ -237,7 +237,6 @@ describe('files that change', () => {
     await writer
     write(dir, { [LARGE]: SIZE })
     expect((await get(`${base}/large.parquet`)).headers.get('etag')).toBe(etag)
-    expect(whole).toBeGreaterThan(0)
   })
 
   test('a file overwritten in place while it is sent cuts the answer short', async () => {
