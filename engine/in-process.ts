@@ -2,15 +2,16 @@
  * The in-process runner: a stage is looked up in the store, else run here (io) or in a worker thread (cpu), and its
  * record is written last. A crash therefore costs only the stages in flight.
  */
-import { hostname, userInfo } from 'node:os'
 import { ShardmillError } from '../errors/index.ts'
-import { toolVersion } from '../errors/version.ts'
 import type { Hub } from '../hub/client/hub.ts'
-import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
+import { canonicalJson, digestOfText } from '../pipeline/keys.ts'
 import {
   type BuildEvent,
+  itemsOf,
+  keyOf,
   type Lane,
-  type Runner,
+  LocalRunner,
+  type Long,
   type StageCall,
   type StageResult,
   stages,
@@ -19,7 +20,8 @@ import type { StageOutput } from '../stages/define-stage.ts'
 import { createDownload } from '../stages/download.ts'
 import { Meter } from '../stages/meter.ts'
 import type { StagePool } from '../stages/pool.ts'
-import type { Circumstances, Digest, Json, StageRecord, Store } from '../store/types.ts'
+import { runStage } from '../stages/run-stage.ts'
+import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 import type { BuildObserver } from './events.ts'
 import { Semaphore } from './semaphore.ts'
 
@@ -35,7 +37,7 @@ export interface InProcessOptions {
   readonly observer: BuildObserver
 }
 
-export class InProcessRunner implements Runner {
+export class InProcessRunner extends LocalRunner {
   /** Every record this build used, by key: found or made. */
   readonly records = new Map<Digest, StageRecord>()
   /** Values stored with `list`, by digest. */
@@ -48,6 +50,7 @@ export class InProcessRunner implements Runner {
   private readonly signal: AbortSignal
 
   constructor(options: InProcessOptions) {
+    super()
     this.options = options
     // One more call than threads, so that a thread's next task waits in the queue and not in ours.
     this.lanes = { io: new Semaphore(parallelIo), cpu: new Semaphore(options.threads + 1) }
@@ -55,12 +58,7 @@ export class InProcessRunner implements Runner {
   }
 
   stage(call: StageCall): Promise<StageResult> {
-    const key = stageKey({
-      stage: call.stage,
-      version: stages[call.stage].version,
-      params: call.params,
-      inputs: call.inputs,
-    })
+    const key = keyOf(call)
     let result = this.inFlight.get(key)
     if (result === undefined) {
       result = this.lookUpOrRun(call, key)
@@ -69,7 +67,8 @@ export class InProcessRunner implements Runner {
     return result
   }
 
-  async list(value: Json): Promise<Digest> {
+  async list(lists: readonly Long<Json>[]): Promise<Digest> {
+    const value = lists.flatMap((list) => itemsOf(list))
     const text = canonicalJson(value)
     const digest = digestOfText(text)
     this.lists.set(digest, value)
@@ -95,22 +94,9 @@ export class InProcessRunner implements Runner {
     return this.lanes[stages[call.stage].lane].run(async () => {
       this.signal.throwIfAborted()
       const meter = new Meter()
-      const startedAt = new Date()
       observer.started(call, key, meter)
       try {
-        const output = await this.execute(call, meter)
-        const record: StageRecord = {
-          schema: 1,
-          key,
-          stage: call.stage,
-          version: stages[call.stage].version,
-          params: call.params,
-          inputs: call.inputs,
-          outputs: output.outputs,
-          stats: output.stats,
-          circumstances: circumstances(startedAt),
-        }
-        await store.putRecord(record)
+        const record = await runStage(call, { store, execute: () => this.execute(call, meter), engine: { engine: 'in-process' } })
         this.records.set(key, record)
         this.ran.add(key)
         observer.finished(call, record)
@@ -139,26 +125,4 @@ export class InProcessRunner implements Runner {
 
 export function interrupted(): ShardmillError {
   return new ShardmillError('INTERRUPTED', 'interrupted', { retryable: true })
-}
-
-function circumstances(startedAt: Date): Circumstances {
-  return {
-    startedAt: startedAt.toISOString(),
-    finishedAt: new Date().toISOString(),
-    host: hostname(),
-    pid: process.pid,
-    user: userName(),
-    engine: 'in-process',
-    tool: toolVersion,
-    node: process.version,
-  }
-}
-
-/** A container may run under a user id that has no name. */
-function userName(): string {
-  try {
-    return userInfo().username
-  } catch {
-    return String(process.getuid?.() ?? 'unknown')
-  }
 }

@@ -20,16 +20,23 @@ const sliceFields = {
   repeat: z
     .int()
     .min(0)
+    .max(2 ** 31 - 1)
     .default(1)
     .describe('How often the mixture holds these rows (oversampling); 0 leaves them out'),
 }
 
-const sourceSchema = z.discriminatedUnion(
-  'task',
-  sources.map((source: Source) =>
-    z.strictObject({ task: z.literal(source.task).describe(source.about), ...source.fields, ...sliceFields }),
-  ) as unknown as [z.ZodObject<{ task: z.ZodLiteral<string> }>],
-)
+const sourceSchema = z
+  .discriminatedUnion(
+    'task',
+    sources.map((source: Source) =>
+      z.strictObject({ task: z.literal(source.task).describe(source.about), ...source.fields, ...sliceFields }),
+    ) as unknown as [z.ZodObject<{ task: z.ZodLiteral<string> }>],
+  )
+  .superRefine((entry, context) => {
+    const { start, stop } = entry as unknown as RecipeSource
+    if (stop === null || start <= stop) return
+    context.addIssue({ code: 'custom', path: ['start'], message: `is ${start}, which is past stop (${stop})` })
+  })
 
 /** Seeds go to three generators; all of them take these. */
 const seed = z.int().nonnegative()

@@ -1,7 +1,16 @@
 /** CACHEDIR.TAG: tells backup tools that the folder can be made again. */
 
 import { join } from 'node:path'
-import { closeQuietly, errno, openNew, readSmallFile, removeIfThere, writeAll } from './fs-calls.ts'
+import {
+  closeQuietly,
+  errno,
+  openNew,
+  readSmallFile,
+  removeIfThere,
+  rename,
+  statIfThere,
+  writeAll,
+} from './fs-calls.ts'
 
 const NAME = 'CACHEDIR.TAG'
 const CONTENT = `Signature: 8a477f597d28d172789f06886806bc55
@@ -9,17 +18,23 @@ const CONTENT = `Signature: 8a477f597d28d172789f06886806bc55
 # About this file: https://bford.info/cachedir/
 `
 
-export async function writeTag(folder: string): Promise<void> {
+export async function hasTag(folder: string): Promise<boolean> {
+  return (await statIfThere(join(folder, NAME))) !== undefined
+}
+
+/** Writes the tag, whole or not at all, by way of a temporary file; without room on the disk it is left out. */
+export async function writeTag(folder: string, temporary: string): Promise<void> {
   try {
-    const handle = await openNew(join(folder, NAME))
+    const handle = await openNew(temporary)
     try {
       await writeAll(handle, Buffer.from(CONTENT))
     } finally {
       await closeQuietly(handle)
     }
+    await rename(temporary, join(folder, NAME))
   } catch (error) {
-    // Another process made it; or there is no room, which matters only to what is really to be stored.
-    if (!['EEXIST', 'ENOSPC', 'EDQUOT'].includes(errno(error) ?? '')) throw error
+    await removeIfThere(temporary).catch(() => undefined)
+    if (errno(error) !== 'ENOSPC' && errno(error) !== 'EDQUOT') throw error
   }
 }
 
@@ -31,9 +46,4 @@ export async function isTagDamaged(folder: string): Promise<boolean> {
     if (errno(error) === 'ENOENT') return false
     throw error
   }
-}
-
-export async function rewriteTag(folder: string): Promise<void> {
-  await removeIfThere(join(folder, NAME))
-  await writeTag(folder)
 }

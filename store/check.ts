@@ -5,8 +5,8 @@
 
 import { relative } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import { statBlobFile } from './blob-files.ts'
-import { isTagDamaged, rewriteTag } from './cache-tag.ts'
+import { statBlobFile, temporaryPath } from './blob-files.ts'
+import { isTagDamaged, writeTag } from './cache-tag.ts'
 import { blobEntries, buildEntries, type Entry, inParallel, recordEntries } from './entries.ts'
 import type { FileStore } from './file-store.ts'
 import { closeQuietly, errno, hashHandle, openToRead, statHandle, statIfThere } from './fs-calls.ts'
@@ -144,7 +144,9 @@ class Check {
     if (!(await isTagDamaged(folder))) return
     const file = this.#relative(`${folder}/CACHEDIR.TAG`)
     this.#findings.push({ kind: 'bad-tag', file, why: 'it is not as written', stages: [], builds: [] })
-    if (this.#repair) await rewriteTag(folder)
+    if (!this.#repair) return
+    const { token } = await this.#store.member()
+    await writeTag(folder, temporaryPath(this.#store.layout, token))
   }
 
   async #checkBuild(entry: Entry): Promise<void> {

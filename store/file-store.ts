@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { stat as statPath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { ShardmillError } from '../errors/index.ts'
+import { isShardmillError, ShardmillError } from '../errors/index.ts'
 import {
   corruptBlob,
   FileBlobWriter,
@@ -18,7 +18,7 @@ import {
   statBlobFile,
   temporaryPath,
 } from './blob-files.ts'
-import { writeTag } from './cache-tag.ts'
+import { hasTag, writeTag } from './cache-tag.ts'
 import { sha256 } from './digest.ts'
 import {
   closeQuietly,
@@ -51,7 +51,7 @@ import {
   stageRecordFault,
 } from './record-files.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
-import { DAY_MS, sweepTmp } from './sweep.ts'
+import { sweepDead } from './sweep.ts'
 import type { BlobRef, BlobWriter, BuildRecord, Digest, StageRecord, Store } from './types.ts'
 import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
 
@@ -80,7 +80,7 @@ export interface FileStore extends Store {
    * Waits for a collection that is under way. Release it at the end, also after a failure.
    */
   leaseForBuild(options?: BuildLeaseOptions): Promise<Lease>
-  /** This store's member lease: made when first needed, names the owner in tmp/ and scratch/. */
+  /** This store's member lease: names the owner in tmp/ and scratch/. */
   member(): Promise<Lease>
   /** Moves a damaged file out of sight; returns its place in quarantine/, or undefined when it was gone. */
   quarantine(path: string): Promise<string | undefined>
@@ -95,8 +95,19 @@ export interface FileStore extends Store {
 export async function openFileStore(folder: string, options: FileStoreOptions = {}): Promise<FileStore> {
   const layout = layoutOf(resolve(folder))
   await naming(layout.root, () => checkFolder(layout))
-  if (!options.readOnly) await naming(layout.root, () => prepare(layout))
-  return new FolderStore(layout, options)
+  const store = new FolderStore(layout, options)
+  if (options.readOnly) return store
+  await naming(layout.root, async () => {
+    await prepare(layout)
+    try {
+      // Making a lease shows at once what permissions, mounts and quotas say together.
+      await tag(layout, (await store.member()).token)
+    } catch (error) {
+      // A full disk still serves what is cached.
+      if (!isShardmillError(error, 'STORE') || error.details?.['errno'] !== 'ENOSPC') throw error
+    }
+  })
+  return store
 }
 
 async function checkFolder(layout: Layout): Promise<void> {
@@ -124,35 +135,20 @@ async function checkFolder(layout: Layout): Promise<void> {
   }
 }
 
+/** Makes what is missing of the layout, also when it was left half-made. */
 async function prepare(layout: Layout): Promise<void> {
-  const isNew = (await statIfThere(layout.base)) === undefined
-  if (isNew) {
-    await makeFolder(layout.root)
-    // In a folder with other things in it the tag must speak of ours alone.
-    const alone = (await list(layout.root)).every((entry) => /^(v\d+|CACHEDIR\.TAG)$/.test(entry.name))
-    for (const folder of foldersOf(layout)) await makeFolder(folder)
-    for (const folder of [join(layout.base, 'blobs'), layout.base, layout.root]) await syncFolder(folder)
-    await writeTag(alone ? layout.root : layout.base)
-  }
-  await probe(layout)
+  const there = new Set((await list(layout.base)).map((entry) => join(layout.base, entry.name)))
+  const missing = foldersOf(layout).filter((folder) => !there.has(folder) && !there.has(dirname(folder)))
+  if (missing.length === 0) return
+  for (const folder of missing) await makeFolder(folder)
+  for (const folder of [dirname(layout.blobs), layout.base, layout.root]) await syncFolder(folder)
 }
 
-/** A file made and removed: what permissions, mounts and quotas say together, before any work is done. */
-async function probe(layout: Layout): Promise<void> {
-  const path = temporaryPath(layout, 'probe')
-  try {
-    await closeQuietly(await openNew(path))
-  } catch (error) {
-    const code = errno(error)
-    if (code === 'ENOENT') {
-      for (const folder of foldersOf(layout)) await makeFolder(folder)
-      return
-    }
-    // A full disk still serves what is cached.
-    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error
-    return
-  }
-  await removeIfThere(path)
+/** In a folder with other things in it the tag must speak of the store's own folder alone. */
+async function tag(layout: Layout, owner: string): Promise<void> {
+  if ((await hasTag(layout.root)) || (await hasTag(layout.base))) return
+  const alone = (await list(layout.root)).every((entry) => /^v\d+$/.test(entry.name))
+  await writeTag(alone ? layout.root : layout.base, temporaryPath(layout, owner))
 }
 
 /** A record is touched when it is used, but not more often than this: gc's `olderThanMs` goes by it. */
@@ -409,9 +405,8 @@ class FolderStore implements FileStore {
     return this.#writing(async () => {
       const lease = await takeBuildLease(this.layout, this.leaseTimes, options)
       this.#leases.add(lease)
-      await sweepTmp(this.layout, lease, this.leaseTimes, { alsoStale: false, ageMs: DAY_MS }).catch(
-        () => undefined,
-      )
+      // Tidiness is no reason to fail.
+      await sweepDead(this.layout, lease, this.leaseTimes).catch(() => undefined)
       return lease
     })
   }

@@ -107,13 +107,13 @@ export async function statIfThere(path: string): Promise<Stats | undefined> {
   }
 }
 
-/** A folder's entries in name order; none when the folder is not there. */
+/** A folder's entries in name order; none when there is no such folder. */
 export async function list(path: string): Promise<Dirent[]> {
   try {
     const entries = await retrying(() => fs.readdir(path, { withFileTypes: true }))
     return entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))
   } catch (error) {
-    if (errno(error) === 'ENOENT') return []
+    if (errno(error) === 'ENOENT' || errno(error) === 'ENOTDIR') return []
     throw error
   }
 }

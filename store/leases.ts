@@ -14,8 +14,8 @@
  * collection only ever deletes while no build that could know of the deleted thing is under way.
  *
  * Who is alive? On the machine that asks (same boot, same pid namespace) the process table knows: gone,
- * a zombie, or another process with the same pid is dead at once; running is alive. Everyone else, and a
- * process that is stopped, is judged by the age of the last heartbeat. Clocks of machines differ, so the age
+ * a zombie, or another process with the same pid is dead at once; one that runs gets ten times the patience.
+ * Everyone else, and a process that is stopped, is judged by the age of the last heartbeat. Clocks of machines differ, so the age
  * is measured on the file system's own clock: a file touched just now against the lease, by ctime (which the
  * file system sets itself whatever times are asked for).
  *
@@ -66,6 +66,9 @@ export interface LeaseTimes {
   readonly staleMs: number
 }
 
+/** A process known to run may be too busy for its heartbeat; this many times longer, and it is not coming back. */
+const BUSY_FACTOR = 10
+
 export const LEASE_TIMES: LeaseTimes = { heartbeatMs: 5_000, staleMs: 60_000 }
 
 const NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
@@ -81,6 +84,7 @@ export interface Lease {
   assertHeld(): Promise<void>
   /** Sets the file's times now; its ctime is then the file system's now. */
   touch(): Promise<void>
+  /** Never throws: what cannot be removed now is tried again while the process runs. */
   release(): Promise<void>
 }
 
@@ -136,7 +140,18 @@ export async function takeLease(
       if (released) return
       released = true
       clearInterval(timer)
-      await removeIfThere(path)
+      try {
+        await removeIfThere(path)
+      } catch {
+        // All is done that the lease stood for, so this is no failure; but others wait for it to go.
+        const again = setInterval(() => {
+          removeIfThere(path).then(
+            () => clearInterval(again),
+            () => undefined,
+          )
+        }, times.heartbeatMs)
+        again.unref()
+      }
     },
   }
 }
@@ -162,10 +177,11 @@ export async function surveyLeases(
     const path = join(layout.leases, name)
     const pid = Number(match[3])
     let liveness = onThisMachine(pid, match[4]!, match[5]!)
-    if (liveness === undefined) {
+    if (liveness !== 'dead') {
       const age = await ageOf(path, now)
       if (age === undefined) continue // released meanwhile
-      liveness = age > times.staleMs ? 'stale' : 'live'
+      const patience = liveness === 'live' ? BUSY_FACTOR : 1
+      liveness = age > times.staleMs * patience ? 'stale' : 'live'
     }
     seen.push({ kind: match[1] as LeaseKind, token: match[2]!, path, pid, liveness })
   }

@@ -45,6 +45,15 @@ export async function sweepTmp(
   return swept
 }
 
+/** What the dead leave behind, cheap enough for the start of every build: half-written files, and their leases. */
+export async function sweepDead(layout: Layout, own: Lease, times: LeaseTimes): Promise<void> {
+  await sweepTmp(layout, own, times, { alsoStale: false, ageMs: DAY_MS })
+  const dead = (await surveyLeases(layout, own, times)).filter((lease) => lease.liveness === 'dead')
+  if (dead.length === 0) return
+  const owners = new Set((await scratchEntries(layout)).map(({ owner }) => owner))
+  for (const lease of dead) if (!owners.has(lease.token)) await revoke(lease)
+}
+
 /** Scratch folders nobody alive owns and nobody has touched lately, and the leases of the dead. */
 export async function sweepScratch(
   layout: Layout,
@@ -53,12 +62,7 @@ export async function sweepScratch(
   options: SweepOptions,
 ): Promise<Swept> {
   const swept = { files: 0, bytes: 0 }
-  const found: { path: string; owner: string }[] = []
-  const names = await list(layout.scratch)
-  for (const name of names) {
-    const folder = join(layout.scratch, name.name)
-    for (const entry of await list(folder)) found.push({ path: join(folder, entry.name), owner: entry.name })
-  }
+  const found = await scratchEntries(layout)
   const leases = await surveyLeases(layout, own, times)
   const owners = new Map(leases.map((lease) => [lease.token, lease.liveness]))
   const now = (await stat(own.path)).ctimeMs
@@ -68,7 +72,7 @@ export async function sweepScratch(
     if (kept || !(await sweep(path, now - options.ageMs, swept, own, options, layout))) keeping.add(owner)
   }
   if (options.dryRun) return swept
-  for (const name of names) await removeFolderIfEmpty(join(layout.scratch, name.name))
+  for (const { name } of await list(layout.scratch)) await removeFolderIfEmpty(join(layout.scratch, name))
   for (const lease of leases) {
     // A dead owner's lease stays with its folder: it tells the next one that nobody writes there any more.
     if (lease.kind === 'member' && lease.liveness !== 'live' && !keeping.has(lease.token)) await revoke(lease)
@@ -84,6 +88,15 @@ export async function sweepQuarantine(layout: Layout, own: Lease, options: Sweep
     await sweep(join(layout.quarantine, entry.name), now - 7 * options.ageMs, swept, own, options)
   }
   return swept
+}
+
+async function scratchEntries(layout: Layout): Promise<{ path: string; owner: string }[]> {
+  const found: { path: string; owner: string }[] = []
+  for (const { name } of await list(layout.scratch)) {
+    const folder = join(layout.scratch, name)
+    for (const entry of await list(folder)) found.push({ path: join(folder, entry.name), owner: entry.name })
+  }
+  return found
 }
 
 async function ownersOf(layout: Layout, own: Lease, times: LeaseTimes): Promise<Map<string, Liveness>> {

@@ -47,7 +47,7 @@ export function toStamp(stat: BigIntStats): Stamp {
   }
 }
 
-function sameStamp(a: Stamp, b: Stamp): boolean {
+export function sameStamp(a: Stamp, b: Stamp): boolean {
   return (
     a.size === b.size &&
     a.mtimeNs === b.mtimeNs &&
@@ -115,15 +115,18 @@ export class Digests {
 
   constructor(readonly signal: AbortSignal) {}
 
-  /**
-   * The digest of the version `stamp` of the file at `real`, which the dataset calls `name`.
-   * @throws FileChanged when that version is gone
-   */
+  /** The digest of a version of the file at `real`, which the dataset calls `name`, if it is known already. */
+  known(name: string, real: string, stamp: Stamp): Digest | undefined {
+    const known = this.#known.get(fileKey(name, real, stamp))
+    return known && !known.young && sameStamp(known.stamp, stamp) ? known.digest : undefined
+  }
+
+  /** The same, computed if need be. @throws FileChanged when that version is gone */
   async of(name: string, real: string, stamp: Stamp): Promise<Digest> {
+    const known = this.known(name, real, stamp)
+    if (known !== undefined) return known
     const large = isLarge(name, stamp.size)
-    const file = `${large ? 'lfs' : 'git'} ${real}`
-    const known = this.#known.get(file)
-    if (known && !known.young && sameStamp(known.stamp, stamp)) return known.digest
+    const file = fileKey(name, real, stamp)
     const version = `${file}\n${stamp.size} ${stamp.mtimeNs} ${stamp.ctimeNs} ${stamp.ino}`
     let running = this.#running.get(version)
     if (running === undefined) {
@@ -168,6 +171,11 @@ export class Digests {
       await handle.close()
     }
   }
+}
+
+/** A file linked under two names may count as large by one of them only. */
+function fileKey(name: string, real: string, stamp: Stamp): string {
+  return `${isLarge(name, stamp.size) ? 'lfs' : 'git'} ${real}`
 }
 
 /** What git holds in place of a large file. */

@@ -15,8 +15,10 @@ export interface FoundFile {
 /** Written by tools about the dataset, not part of it. */
 const NOT_CONTENT = new Set(['.git', '.cache'])
 
+const AT_ONCE = 256
+
 /**
- * Every file below `folder`. Links are followed as long as they stay inside `root`; others, and those that run
+ * Every file below `folder`, in no particular order. Links are followed as long as they stay inside `root`; others, and those that run
  * in circles, are left out and told to `log`.
  */
 export async function scanFolder(
@@ -29,13 +31,19 @@ export async function scanFolder(
   return found
 
   async function scan(real: string, path: string, above: readonly string[]): Promise<void> {
+    const files: Dirent[] = []
     for (const entry of await listFolder(real)) {
       if (path === '' && NOT_CONTENT.has(entry.name)) continue
-      const child = path === '' ? entry.name : `${path}/${entry.name}`
+      const child = below(path, entry.name)
       if (entry.isSymbolicLink()) await follow(join(real, entry.name), child, above)
       else if (entry.isDirectory())
         await scan(join(real, entry.name), child, [...above, join(real, entry.name)])
-      else if (entry.isFile()) await add(join(real, entry.name), child)
+      else if (entry.isFile()) files.push(entry)
+    }
+    for (let i = 0; i < files.length; i += AT_ONCE) {
+      await Promise.all(
+        files.slice(i, i + AT_ONCE).map(({ name }) => add(join(real, name), below(path, name))),
+      )
     }
   }
 
@@ -57,6 +65,10 @@ export async function scanFolder(
       if (!isMissing(error)) throw error // gone since it was listed
     }
   }
+}
+
+function below(path: string, name: string): string {
+  return path === '' ? name : `${path}/${name}`
 }
 
 /** The entries of a folder; none when it is gone. */

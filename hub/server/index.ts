@@ -53,7 +53,10 @@ export async function startHubServer(dir: string, options: HubServerOptions = {}
   const repos = new Repos(root, log, stopping.signal)
   let url = ''
   const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS }, (request, response) => {
-    response.once('close', () => log(logLine(request, response)))
+    response.once('close', () => {
+      log(logLine(request, response))
+      if (!server.listening) setImmediate(() => server.closeIdleConnections())
+    })
     response.on('error', () => {}) // the client has gone; 'close' follows
     void answer(request, response, { repos, token, log, base: baseOf(request, url) })
   })

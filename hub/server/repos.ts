@@ -10,7 +10,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { isShardmillError } from '../../errors/index.ts'
 import { compareCodePoints, type DataFiles, findDataFiles } from '../data-files.ts'
-import { Digests, FileChanged, openVersion, readVersion } from './digests.ts'
+import { type Digest, Digests, FileChanged, openVersion, readVersion, sameStamp } from './digests.ts'
 import { insideOf, listFolder, scanFolder } from './folder.ts'
 import { busy, noRepo, noRevision, Refusal } from './refusal.ts'
 import { type HubFile, makeSnapshot, type Snapshot } from './snapshot.ts'
@@ -80,6 +80,8 @@ export class Repo {
   branches: readonly string[] = []
   readonly #snapshots = new Map<string, Snapshot>()
   readonly #fresh = new Map<string, Shared<Snapshot>>()
+  /** The state of each folder when it was last looked at. */
+  readonly #last = new Map<string, Snapshot>()
 
   constructor(
     readonly id: string,
@@ -180,12 +182,19 @@ export class Repo {
     for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
       try {
         const found = await scanFolder(this.root, folder, this.log)
-        const files = await Promise.all(
-          found.map(async (file): Promise<HubFile> => {
-            return { type: 'file', ...file, ...(await this.digests.of(file.path, file.real, file.stamp)) }
-          }),
-        )
-        return this.#remember(makeSnapshot(files))
+        const files: HubFile[] = []
+        const waiting: Promise<unknown>[] = []
+        for (const file of found) {
+          const use = (digest: Digest) => files.push({ type: 'file', ...file, ...digest })
+          const known = this.digests.known(file.path, file.real, file.stamp)
+          if (known !== undefined) use(known)
+          else waiting.push(this.digests.of(file.path, file.real, file.stamp).then(use))
+        }
+        await Promise.all(waiting)
+        const last = this.#last.get(suffix)
+        const snapshot = last !== undefined && hasFiles(last, files) ? last : makeSnapshot(files)
+        this.#last.set(suffix, snapshot)
+        return this.#remember(snapshot)
       } catch (error) {
         if (!(error instanceof FileChanged)) throw error
         await sleep(20 * attempt)
@@ -225,6 +234,14 @@ export class Repo {
     if (this.#snapshots.size > FORMER_COMMITS && oldest !== undefined) this.#snapshots.delete(oldest)
     return snapshot
   }
+}
+
+function hasFiles(snapshot: Snapshot, files: readonly HubFile[]): boolean {
+  if (snapshot.files.size !== files.length) return false
+  return files.every(({ path, oid, real, stamp }) => {
+    const other = snapshot.files.get(path)
+    return other !== undefined && other.oid === oid && other.real === real && sameStamp(other.stamp, stamp)
+  })
 }
 
 /** Can stand as one segment of a path that a client will write to its disk. */

@@ -116,7 +116,7 @@ describe.each([
   test('snapshotDownload', async () => {
     const at = await setUp()
     const cacheDir = folder({})
-    vi.spyOn(console, 'log').mockImplementation(() => {}) // the client reports each file
+    vi.spyOn(console, 'debug').mockImplementation(() => {}) // the client reports each file
     const path = await snapshotDownload({ ...at, repo, cacheDir })
     vi.restoreAllMocks()
     expect(sha256(readFileSync(join(path, TRAIN)))).toBe(sha256(train))

@@ -8,12 +8,21 @@ import { sha256 } from '../../store/digest.ts'
 import { openFileStore } from '../../store/file-store.ts'
 import { collectGarbage } from '../../store/gc.ts'
 import { listStore } from '../../store/list.ts'
-import { compileStore, namesIn, noise, openStore, PRELOAD, startProgram, temporaryFolder } from './helpers.ts'
+import {
+  compileStore,
+  namesIn,
+  noise,
+  openStore,
+  PRELOAD,
+  quickFolder,
+  startProgram,
+  temporaryFolder,
+} from './helpers.ts'
 // @ts-expect-error plain JavaScript, so that a process without a compiler can run it too
 import { scenario } from './programs/scenario.mjs'
 
 const API = { sha256, openFileStore, collectGarbage, checkStore, listStore }
-const base = temporaryFolder()
+const base = quickFolder()
 const outside = join(base, 'outside.bin')
 const UNDER_FAULTS = ['--import', PRELOAD]
 

@@ -15,13 +15,20 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const PRELOAD = join(ROOT, 'test', 'faults', 'fs-preload.mjs')
 
 const toRemove: string[] = []
+const toEnd = new Set<() => void>()
 afterAll(() => {
+  for (const end of toEnd) end()
   for (const folder of toRemove.splice(0)) rmSync(folder, { recursive: true, force: true })
 })
 
+/** In memory where the system has such a place: thousands of fsyncs are not what a test should wait for. */
+export function quickFolder(): string {
+  return existsSync('/dev/shm') ? temporaryFolder('/dev/shm') : temporaryFolder()
+}
+
 /** A temporary folder that goes when the test file has ended. */
-export function temporaryFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'shardmill-store-test-'))
+export function temporaryFolder(within: string = tmpdir()): string {
+  const folder = mkdtempSync(join(within, 'shardmill-store-test-'))
   toRemove.push(folder)
   return folder
 }
@@ -180,6 +187,8 @@ export function startNode(args: readonly string[], env: Readonly<Record<string, 
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
+  const end = () => void child.kill('SIGKILL')
+  toEnd.add(end)
   let stdout = ''
   let stderr = ''
   const waiting: { line: string; resolve: () => void; reject: (error: Error) => void }[] = []
@@ -196,6 +205,7 @@ export function startNode(args: readonly string[], env: Readonly<Record<string, 
   const ended = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject)
     child.on('close', (code, signal) => {
+      toEnd.delete(end)
       resolve({ code, signal, stdout, stderr })
       for (const wait of waiting)
         wait.reject(new Error(`ended before it printed ${wait.line}:\n${stdout}${stderr}`))

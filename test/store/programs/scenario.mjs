@@ -8,7 +8,10 @@ import { join } from 'node:path'
 /** `api`: openFileStore, collectGarbage, checkStore, listStore and the helpers keyOf and makeRecord below need. */
 export async function scenario(api, folder, outside) {
   const warnings = []
-  const store = await api.openFileStore(folder, { onWarning: (warning) => warnings.push(warning) })
+  const store = await api.openFileStore(folder, {
+    onWarning: (warning) => warnings.push(warning),
+    leaseTimes: { heartbeatMs: 20, staleMs: 60_000 },
+  })
   const lease = await store.leaseForBuild()
   try {
     const records = []
