@@ -5,7 +5,7 @@ import { LONG, sameBytes } from './piece-table.ts'
  * takes the place of an old one. What it holds changes the speed only, never the ids.
  */
 
-const SHORT_SLOTS = 1 << 16
+const SHORT_SLOTS = 1 << 17
 const SHORT_IDS = 4
 const LONG_SLOTS = 1 << 13
 const LONG_WORDS = 32
@@ -61,7 +61,7 @@ export class ShortMemory {
     if (to - from > SHORT_IDS) return
     const slots = this.#slots
     const slot = shortPlace(hash)
-    slots.copyWithin(slot + 8, slot, slot + 8)
+    for (let index = slot; index < slot + 8; index++) slots[index + 8] = slots[index]!
     slots[slot] = k0
     slots[slot + 1] = k1
     slots[slot + 2] = k2

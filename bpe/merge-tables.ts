@@ -7,15 +7,24 @@ export const NONE = 0x7fffffff
 export const MAX_TOKENS = 1 << 20
 
 /**
- * What merging needs, by rank (the place of a token in ascending id order). All in SharedArrayBuffers.
- * `pairs` is an open-addressing table of the one pair that each token is merged from: two words a slot,
- * left | right << 20, then right >> 12 | (rank + 1) << 8, zero when empty. `trie` likewise: node << 8 | byte, then
- * the child (never 0); `nodeToken` is the rank that ends at a node. Nodes 1 to 256 are the single bytes.
+ * Which pairs merge to what. `pairs` is an open-addressing table of the one pair that each token is merged from:
+ * two words a slot, left | right << 20, then right >> 12 | (rank + 1) << 8, zero when empty. `filter` has a bit
+ * set for each pair, at its hash >>> filterShift. `bytePair` is indexed by two bytes, the first one high.
  */
-export interface MergeTables {
+export interface PairTables {
   readonly byteRank: Int32Array
   readonly bytePair: Int32Array
   readonly pairs: Int32Array
+  readonly filter: Int32Array
+  readonly filterShift: number
+}
+
+/**
+ * What merging needs, by rank (the place of a token in ascending id order). All in SharedArrayBuffers. `trie` is
+ * an open-addressing table too: node << 8 | byte, then the child (never 0); `nodeToken` is the rank that ends at
+ * a node. Nodes 1 to 256 are the single bytes.
+ */
+export interface MergeTables extends PairTables {
   readonly left: Int32Array
   readonly right: Int32Array
   readonly length: Int32Array
@@ -25,23 +34,42 @@ export interface MergeTables {
   readonly nodeToken: Int32Array
 }
 
-export function pairSlot(left: number, right: number, mask: number): number {
-  const mixed = Math.imul(Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b), 0xc2b2ae35)
-  return (mixed ^ (mixed >>> 15)) & mask
+/** The most bytes that mergeShort takes. */
+export const QUADRATIC = 24
+
+function pairHash(left: number, right: number): number {
+  return Math.imul(Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b), 0xc2b2ae35)
 }
 
 /** The rank that `left` and `right` merge to, or NONE. */
-export function findPair(pairs: Int32Array, left: number, right: number): number {
-  const mask = (pairs.length >>> 1) - 1
+export function findPair(tables: PairTables, left: number, right: number): number {
+  const { pairs, filter } = tables
+  const hash = pairHash(left, right)
+  // most pairs merge to nothing, which the small filter can mostly tell
+  const bit = hash >>> tables.filterShift
+  if ((filter[bit >>> 5]! & (1 << bit)) === 0) return NONE
+  const mask = pairs.length - 1
   const low = left | (right << 20)
   const high = right >>> 12
-  let slot = pairSlot(left, right, mask)
+  let slot = ((hash ^ (hash >>> 15)) << 1) & mask
   for (;;) {
-    const value = pairs[2 * slot + 1]!
+    const value = pairs[slot | 1]!
+    if (pairs[slot] === low && (value & 0xff) === high && value !== 0) return (value >>> 8) - 1
     if (value === 0) return NONE
-    if (pairs[2 * slot] === low && (value & 0xff) === high) return (value >>> 8) - 1
-    slot = (slot + 1) & mask
+    slot = (slot + 2) & mask
   }
+}
+
+function insertPair(tables: PairTables, left: number, right: number, rank: number): void {
+  const { pairs, filter } = tables
+  const hash = pairHash(left, right)
+  const bit = hash >>> tables.filterShift
+  filter[bit >>> 5]! |= 1 << bit
+  const mask = pairs.length - 1
+  let slot = ((hash ^ (hash >>> 15)) << 1) & mask
+  while (pairs[slot | 1] !== 0) slot = (slot + 2) & mask
+  pairs[slot] = left | (right << 20)
+  pairs[slot | 1] = (right >>> 12) | ((rank + 1) << 8)
 }
 
 /**
@@ -67,83 +95,116 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
   // Single bytes come before all merges, so that ranks say in which order parts came about.
   for (let byte = 0; byte < 256; byte++) if (byteRank[byte]! > 255) return undefined
 
-  const pairs = shared(Int32Array, 2 * powerOfTwo(2 * count))
-  const bytePair = shared(Int32Array, 0x10000).fill(NONE)
+  const bits = Math.max(32, powerOfTwo(8 * count))
+  const pairTables: PairTables = {
+    byteRank,
+    bytePair: shared(Int32Array, 0x10000).fill(NONE),
+    pairs: shared(Int32Array, 2 * powerOfTwo(2 * count)),
+    filter: shared(Int32Array, bits / 32),
+    filterShift: 32 - Math.log2(bits),
+  }
   const left = shared(Int32Array, count)
   const right = shared(Int32Array, count)
   const parts = new Int32Array(longest + 1)
-  const ranks = new Int32Array(longest + 1)
+  const keys = new Int32Array(QUADRATIC)
   for (let rank = 0; rank < count; rank++) {
     left[rank] = rank
     right[rank] = rank
-    if (length[rank] === 1) continue
     const at = offsets[rank]!
-    if (mergeShort(byteRank, bytePair, pairs, bytes, at, length[rank]!, parts, ranks) !== 2) return undefined
+    const size = length[rank]!
+    if (size === 1) continue
+    const remain =
+      size <= QUADRATIC
+        ? mergeShort(pairTables, bytes, at, size, parts, keys)
+        : mergeSlow(pairTables, bytes, at, size, parts)
+    if (remain !== 2) return undefined
     left[rank] = parts[0]!
     right[rank] = parts[1]!
-    if (length[rank] === 2) bytePair[(bytes[at]! << 8) | bytes[at + 1]!] = rank
-    insertPair(pairs, parts[0]!, parts[1]!, rank)
+    if (size === 2) pairTables.bytePair[(bytes[at]! << 8) | bytes[at + 1]!] = rank
+    insertPair(pairTables, parts[0]!, parts[1]!, rank)
   }
-  return { byteRank, bytePair, pairs, left, right, length, ...buildTrie(vocabulary, length) }
-}
-
-function insertPair(pairs: Int32Array, left: number, right: number, rank: number): void {
-  const mask = (pairs.length >>> 1) - 1
-  let slot = pairSlot(left, right, mask)
-  while (pairs[2 * slot + 1] !== 0) slot = (slot + 1) & mask
-  pairs[2 * slot] = left | (right << 20)
-  pairs[2 * slot + 1] = (right >>> 12) | ((rank + 1) << 8)
+  return { ...pairTables, left, right, length, ...buildTrie(vocabulary, length) }
 }
 
 /**
- * Merges `bytes[at..at+length)` lowest rank first, leftmost first among equals, by the pair tables; quadratic, for
- * short pieces. The ranks of the parts are left in `parts` (which needs length + 1 places, as `ranks` does).
- * @returns how many parts are left
+ * Merges `bytes[at..at+length)` lowest rank first, leftmost first among equals; for at most QUADRATIC bytes.
+ * @returns how many ranks were written to `parts`
  */
 export function mergeShort(
-  byteRank: Int32Array,
-  bytePair: Int32Array,
-  pairs: Int32Array,
+  tables: PairTables,
   bytes: Uint8Array,
   at: number,
   length: number,
   parts: Int32Array,
-  ranks: Int32Array,
+  keys: Int32Array,
 ): number {
+  const { byteRank, bytePair } = tables
+  const last = length - 1
+  // A part is known by the place of its first byte; key = rank of the pair that begins there << 5 | place, so
+  // that the least key is the merge to make.
   let byte = bytes[at]!
-  parts[0] = byteRank[byte]!
-  let best = NONE
-  let where = 0
-  for (let index = 1; index < length; index++) {
-    const next = bytes[at + index]!
-    parts[index] = byteRank[next]!
+  for (let place = 0; place < last; place++) {
+    const next = bytes[at + place + 1]!
+    parts[place] = byteRank[byte]!
     const rank = bytePair[(byte << 8) | next]!
-    ranks[index - 1] = rank
-    if (rank < best) {
-      best = rank
-      where = index - 1
-    }
+    keys[place] = rank === NONE ? NONE : (rank << 5) | place
     byte = next
   }
-  while (best !== NONE) {
-    length--
-    parts[where] = best
-    for (let index = where + 1; index < length; index++) {
-      parts[index] = parts[index + 1]!
-      ranks[index - 1] = ranks[index]!
+  parts[last] = byteRank[byte]!
+  let starts = -1 >>> (31 - last)
+  for (;;) {
+    let best = NONE
+    for (let place = 0; place < last; place++) {
+      // the smaller of two, without a jump that could not be foreseen
+      const less = (keys[place]! - best) | 0
+      best = (best + (less & (less >> 31))) | 0
     }
-    if (where > 0) ranks[where - 1] = findPair(pairs, parts[where - 1]!, best)
-    if (where + 1 < length) ranks[where] = findPair(pairs, best, parts[where + 1]!)
-    best = NONE
+    if (best === NONE) break
+    const place = best & 31
+    const rank = best >>> 5
+    const gone = 31 - Math.clz32(lowest(starts & (-2 << place)))
+    starts &= ~(1 << gone)
+    parts[place] = rank
+    if (gone < last) keys[gone] = NONE
+    const after = starts & (-2 << place)
+    keys[place] = after === 0 ? NONE : key(findPair(tables, rank, parts[31 - Math.clz32(lowest(after))]!), place)
+    const before = 31 - Math.clz32(starts & ((1 << place) - 1))
+    if (before >= 0) keys[before] = key(findPair(tables, parts[before]!, rank), before)
+  }
+  let count = 0
+  for (; starts !== 0; starts &= starts - 1) parts[count++] = parts[31 - Math.clz32(lowest(starts))]!
+  return count
+}
+
+function lowest(bits: number): number {
+  return bits & -bits
+}
+
+function key(rank: number, place: number): number {
+  return rank === NONE ? NONE : (rank << 5) | place
+}
+
+/**
+ * What a token of more than QUADRATIC bytes merges to, one pair at a time: for building only.
+ * @returns its ranks, in `parts`
+ */
+function mergeSlow(tables: PairTables, bytes: Uint8Array, at: number, length: number, parts: Int32Array): number {
+  for (let index = 0; index < length; index++) parts[index] = tables.byteRank[bytes[at + index]!]!
+  for (;;) {
+    let best = NONE
+    let where = 0
     for (let index = 0; index + 1 < length; index++) {
-      const rank = ranks[index]!
+      const rank = findPair(tables, parts[index]!, parts[index + 1]!)
       if (rank < best) {
         best = rank
         where = index
       }
     }
+    if (best === NONE) return length
+    parts[where] = best
+    parts.copyWithin(where + 1, where + 2, length)
+    length--
   }
-  return length
 }
 
 export function trieSlot(key: number, mask: number): number {

@@ -1,6 +1,6 @@
 import { LongMemory, ShortMemory } from './memory.ts'
 import { mergeLong } from './merge-long.ts'
-import { mergeShort } from './merge-tables.ts'
+import { mergeShort, QUADRATIC } from './merge-tables.ts'
 import { LONG, longHash, sameBytes } from './piece-table.ts'
 import type { Text } from './scan.ts'
 import type { FastTables } from './tables.ts'
@@ -8,9 +8,6 @@ import type { Vocabulary } from './vocabulary.ts'
 
 /** Room after the text for reads of whole words. */
 const PADDING = 64
-
-/** From this many bytes on backtracking beats the quadratic merge. */
-const QUADRATIC = 24
 
 /** One thread's encoder: the text at hand, the shared tables, and the memory of pieces met before. */
 export class ThreadState implements Text {
@@ -26,7 +23,7 @@ export class ThreadState implements Text {
   readonly #shortMemory = new ShortMemory()
   readonly #longMemory = new LongMemory()
   #parts = new Int32Array(PADDING)
-  readonly #ranks = new Int32Array(PADDING)
+  readonly #keys = new Int32Array(QUADRATIC)
 
   constructor(tables: FastTables, { ids, bytes }: Vocabulary) {
     this.tables = tables
@@ -114,7 +111,7 @@ export class ThreadState implements Text {
     const parts = this.#parts
     const count =
       length <= QUADRATIC
-        ? mergeShort(merge.byteRank, merge.bytePair, merge.pairs, this.bytes, at, length, parts, this.#ranks)
+        ? mergeShort(merge, this.bytes, at, length, parts, this.#keys)
         : mergeLong(merge, this.bytes, at, end, parts)
     const wanted = Math.min(count, stop - to)
     for (let index = 0; index < wanted; index++) out[to + index] = ids[parts[index]!]!

@@ -97,8 +97,8 @@ export class ProgressView implements BuildObserver {
   }
 
   splitVerified(split: string): void {
-    this.closeSplit()
-    this.say(`${this.color.bold(split)} finished and verified`)
+    // A split without sources has nothing to tell.
+    if (this.closeSplit()) this.say(`${this.color.bold(split)} finished and verified`)
     this.split = ''
   }
 
@@ -139,13 +139,14 @@ export class ProgressView implements BuildObserver {
   }
 
   /** Prints what the split's stages came to, and forgets them. */
-  private closeSplit(): void {
+  private closeSplit(): boolean {
     const lines = this.inOrder()
       .filter(({ run, cached }) => run + cached > 0)
       .map((group) => this.lineOf(group, true))
     this.groups = new Map()
     this.publishing = ''
     if (lines.length > 0) this.say(lines.join('\n'))
+    return lines.length > 0
   }
 
   private say(text: string): void {

@@ -380,6 +380,7 @@ async function buildShard(segment: Digest, title: string, { dtype, vocabularySiz
 }
 
 /** The parts that may be workflows of their own, by the names they have there. */
+export const datasetPart: Part<Outline, BuildOutline> = { name: 'buildDataset', run: orchestrate }
 export const splitPart: Part<SplitArgs, SplitOutline> = { name: 'buildSplit', run: buildSplit }
 export const sourcePart: Part<SourceArgs, BuiltSource> = { name: 'buildSource', run: buildSource }
 export const filesPart: Part<FilesArgs, Built> = { name: 'buildFiles', run: buildFilePage }

@@ -133,7 +133,10 @@ async function inThreads(tasks: readonly TableTask[], threads: number): Promise<
   let bytes = 0
   await Promise.all(
     Array.from({ length: Math.min(threads, queue.length) }, async () => {
-      for (let task = queue.shift(); task !== undefined; task = queue.shift()) bytes += await inThread(task)
+      for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
+        const written = await inThread(task)
+        bytes += written
+      }
     }),
   )
   return bytes

@@ -108,7 +108,8 @@ export class TextSampler {
     const count = 4 + random.below(20)
     for (let i = 0; i < count; i++) {
       const odd = random.below(256)
-      if (odd < 232) this.copy(this.pick(), i === 0 ? 32 : 0)
+      if (odd < 28) this.again()
+      else if (odd < 232) this.copy(this.pick(), i === 0 ? 32 : 0)
       else this.oddWord(odd)
       if (i < count - 1) {
         if (random.below(12) === 0) bytes[this.length++] = 0x2c
@@ -117,6 +118,19 @@ export class TextSampler {
     }
     this.string(endings[random.below(endings.length)]!)
     bytes[this.length++] = space
+  }
+
+  /** Says again what was said shortly before, as people and models do. */
+  private again(): void {
+    const { bytes, random } = this
+    let from = this.length - 1 - random.below(4000)
+    if (from < 0) return this.copy(this.pick(), 0)
+    while (bytes[from] !== space && from < this.length - 1) from++
+    let end = Math.min(this.length, from + 10 + random.below(60))
+    while (end < this.length && bytes[end]! < 0x80 && bytes[end] !== space) end++
+    while (end < this.length && (bytes[end]! & 0xc0) === 0x80) end++
+    for (let i = from + 1; i < end; i++) bytes[this.length++] = bytes[i]!
+    while (this.length > 0 && bytes[this.length - 1] === space) this.length--
   }
 
   private oddWord(odd: number): void {
@@ -139,7 +153,8 @@ export class TextSampler {
       this.string('-')
       return this.copy(this.pick(), 0)
     }
-    if (odd === 254) return this.string(emoji[random.below(emoji.length)]!)
+    if (odd === 254) return random.chance(0.1) ? this.string(emoji[random.below(emoji.length)]!) : this.name()
+    if (random.chance(0.8)) return this.copy(this.pick(), 32)
     this.string(`https://www.${syllables[random.below(20)]}${syllables[random.below(20)]}.com/`)
     this.word()
   }
@@ -273,10 +288,10 @@ export class TextSampler {
     }
   }
 
-  /** A word's number: 4 in 100 are rare ones. */
+  /** A word's number: 2 in 100 are rare ones. */
   private pick(): number {
     const draw = this.random.u32()
-    if ((draw & 0xff) >= 10) return this.zipf[draw >>> (32 - zipfBits)]!
+    if ((draw & 0xff) >= 5) return this.zipf[draw >>> (32 - zipfBits)]!
     const { common, count } = this.words
     const share = (draw >>> 8) / 2 ** 24
     return common + Math.floor((count - common) * share * share)

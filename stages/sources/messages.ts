@@ -109,7 +109,10 @@ export const messages = defineTableSource<MessagesOptions>({
       throw new TypeError(
         `columns.${unknown[0]}: shape ${shape} has the columns ${Object.keys(known).join(', ')}`,
       )
-    return { shape, columns: { ...known, ...columns }, roles: roles ?? shapes[shape].roles }
+    // Whoever renames Alpaca's columns names those there are: many such datasets have no `input`.
+    const { input: _, ...needed } = known
+    const base = shape === 'alpaca' && columns !== undefined ? needed : known
+    return { shape, columns: { ...base, ...columns }, roles: roles ?? shapes[shape].roles }
   },
   origin: (options): TableOrigin => {
     if (options.repo !== undefined && options.path !== undefined)

@@ -98,7 +98,7 @@ export function expectRefusal(ran: Ran, { exit, code, says, hint }: Refusal, jso
   if (process.env['SHOW'] !== undefined) process.stderr.write(`[${ran.code}] ${ran.stderr}`)
   expect(ran.stderr).not.toMatch(/^\s+at .+[:(]/m)
   expect(ran.stderr).not.toContain('mistake in shardmill')
-  expect(ran.stderr).not.toMatch(/unhandled|\[object Object\]|undefined|NaN/i)
+  expect(ran.stderr).not.toMatch(/[Uu]nhandled|\[object Object\]|\bundefined\b|\bNaN\b/)
   expectClean(ran.stderr)
   const errors = ran.stderr.split('\n').filter((line) => line.startsWith('error:'))
   expect(errors, ran.stderr).toHaveLength(1)

@@ -100,7 +100,7 @@ function struck() {
   return sum
 }
 
-const real = { appendFileSync: fs.appendFileSync, writeSync: fs.writeSync, readSync: fs.readSync }
+const real = { appendFileSync: fs.appendFileSync, closeSync: fs.closeSync }
 
 /** The fault that strikes this call, if any. `fits`: can this call be short or torn? */
 function faultFor(kind, path, fits) {
@@ -184,6 +184,10 @@ function wrap(kind, name, original, style, at, pathFor) {
       return original.apply(this, [...made.slice(0, callback ? -1 : undefined), die])
     }
     const error = failure(what, name, path)
+    // A close that fails has closed all the same.
+    if (kind === 'close' && style === 'promise')
+      return original.apply(this, args).then(() => Promise.reject(error))
+    if (kind === 'close') real.closeSync(args[0])
     if (style === 'sync') throw error
     if (style === 'promise') return Promise.reject(error)
     if (callback === undefined) throw error
