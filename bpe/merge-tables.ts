@@ -167,7 +167,8 @@ export function mergeShort(
     parts[place] = rank
     if (gone < last) keys[gone] = NONE
     const after = starts & (-2 << place)
-    keys[place] = after === 0 ? NONE : key(findPair(tables, rank, parts[31 - Math.clz32(lowest(after))]!), place)
+    keys[place] =
+      after === 0 ? NONE : key(findPair(tables, rank, parts[31 - Math.clz32(lowest(after))]!), place)
     const before = 31 - Math.clz32(starts & ((1 << place) - 1))
     if (before >= 0) keys[before] = key(findPair(tables, parts[before]!, rank), before)
   }
@@ -188,7 +189,13 @@ function key(rank: number, place: number): number {
  * What a token of more than QUADRATIC bytes merges to, one pair at a time: for building only.
  * @returns its ranks, in `parts`
  */
-function mergeSlow(tables: PairTables, bytes: Uint8Array, at: number, length: number, parts: Int32Array): number {
+function mergeSlow(
+  tables: PairTables,
+  bytes: Uint8Array,
+  at: number,
+  length: number,
+  parts: Int32Array,
+): number {
   for (let index = 0; index < length; index++) parts[index] = tables.byteRank[bytes[at + index]!]!
   for (;;) {
     let best = NONE

@@ -2,10 +2,11 @@ import type { Vocabulary } from './vocabulary.ts'
 
 /**
  * Tables from whole pieces to ids. Tokens of 1 to 12 bytes are their own key: four words a slot, the bytes as three
- * little-endian words filled up with zeros, then id + 1 (0 when empty). So a token that ends in a zero byte
+ * little-endian words filled up with zeros, then the id, or EMPTY. So a token that ends in a zero byte
  * cannot be told from a shorter one, and is left out: whoever looks up a piece must not ask for one that does.
  */
 export const SHORT = 12
+export const EMPTY = -1
 
 /**
  * Tokens of 13 to 48 bytes: four words a slot, hash, place in the vocabulary's bytes, length (0 when empty), id.
@@ -38,11 +39,12 @@ export function sameBytes(a: DataView, atA: number, b: DataView, atB: number, le
   return a.getInt32(atA + last, true) === b.getInt32(atB + last, true)
 }
 
-/** Puts the tokens of the vocabulary into empty tables, in id order. */
+/** Puts the tokens of the vocabulary into zeroed tables, in id order. */
 export function fillTables({ bytes, offsets, ids }: Vocabulary, short: Int32Array, long: Int32Array): void {
   const shift = slotShift(short)
   const shortMask = short.length - 1
   const longMask = long.length - 1
+  for (let slot = 3; slot < short.length; slot += 4) short[slot] = EMPTY
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   for (let rank = 0; rank < ids.length; rank++) {
     const at = offsets[rank]!
@@ -52,11 +54,11 @@ export function fillTables({ bytes, offsets, ids }: Vocabulary, short: Int32Arra
       const k1 = word(bytes, at + 4, Math.min(length - 4, 4))
       const k2 = word(bytes, at + 8, length - 8)
       let slot = (shortHash(k0, k1, k2) >>> shift) << 2
-      while (short[slot + 3] !== 0) slot = (slot + 4) & shortMask
+      while (short[slot + 3] !== EMPTY) slot = (slot + 4) & shortMask
       short[slot] = k0
       short[slot + 1] = k1
       short[slot + 2] = k2
-      short[slot + 3] = ids[rank]! + 1
+      short[slot + 3] = ids[rank]!
     } else if (length > SHORT && length <= LONG) {
       const hash = longHash(view, at, length)
       let slot = (hash << 2) & longMask

@@ -2,7 +2,7 @@ import { ShardmillError } from '../errors/index.ts'
 import { byteClasses, KIND, pointClasses } from './classes.ts'
 import { buildMergeTables, type MergeTables, NONE, powerOfTwo } from './merge-tables.ts'
 import { recognisePattern, type Split } from './patterns.ts'
-import { fillTables } from './piece-table.ts'
+import { fillTables, slotShift } from './piece-table.ts'
 import { aloneTable, END } from './single.ts'
 import { shared, sortVocabulary, type Vocabulary } from './vocabulary.ts'
 
@@ -19,6 +19,7 @@ export interface FastTables {
   readonly byteId: Int32Array
   /** Tokens by their bytes (piece-table.ts). */
   readonly short: Int32Array
+  readonly shortShift: number
   readonly long: Int32Array
   readonly merge: MergeTables
 }
@@ -59,7 +60,9 @@ function buildFast(vocabulary: Vocabulary): FastTables | undefined {
   const short = shared(Int32Array, 4 * slots)
   const long = shared(Int32Array, slots)
   fillTables(vocabulary, short, long)
-  return { split, byteClass, pointClass, byteKind, alone: aloneTable(split), byteId, short, long, merge }
+  const shortShift = slotShift(short)
+  const alone = aloneTable(split)
+  return { split, byteClass, pointClass, byteKind, alone, byteId, short, shortShift, long, merge }
 }
 
 function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {

@@ -13,6 +13,8 @@ const PADDING = 64
 export class ThreadState implements Text {
   bytes = new Uint8Array(0)
   view = new DataView(this.bytes.buffer)
+  /** End of the last piece that encodePiece encoded. */
+  end = 0
   readonly byteClass: Uint8Array
   readonly pointClass: Uint8Array
   readonly digits: number

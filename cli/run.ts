@@ -24,6 +24,10 @@ const exitCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
   INTERRUPTED: 130,
 }
 
+export function exitCodeOf(code: ErrorCode): number {
+  return exitCodes[code] ?? 1
+}
+
 /** Wraps a command's action: signals, errors, exit codes. A number it returns is the exit code. */
 export function run<Args extends unknown[]>(
   action: (context: CommandContext, ...args: Args) => Promise<unknown>,
@@ -66,7 +70,7 @@ function fail(error: unknown, json: boolean, { verbose, signal }: CommandContext
       ? new ShardmillError('INTERRUPTED', 'interrupted')
       : error
   if (isShardmillError(shown)) {
-    process.exitCode = exitCodes[shown.code] ?? 1
+    process.exitCode = exitCodeOf(shown.code)
     if (json)
       process.stdout.write(
         `${JSON.stringify({ schema: 1, error: { ...shown.toFacts(), message: shown.message } })}\n`,

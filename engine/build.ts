@@ -7,20 +7,18 @@ import { isShardmillError } from '../errors/index.ts'
 import { createHub, type Hub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
 import { inspectOutputFolder } from '../output/folder.ts'
-import { makeOutput, type Output } from '../output/manifest.ts'
-import { publish } from '../output/publish.ts'
+import type { Output } from '../output/manifest.ts'
 import { type BuildResult, buildDataset } from '../pipeline/build.ts'
-import { canonicalJson } from '../pipeline/keys.ts'
-import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import type { Lock } from '../pipeline/lock.ts'
 import { assertSameLock } from '../recipe/lock-file.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
 import type { StagePool } from '../stages/pool.ts'
-import { sha256 } from '../store/digest.ts'
 import type { FileStore } from '../store/file-store.ts'
-import type { Digest, Json } from '../store/types.ts'
+import type { Digest } from '../store/types.ts'
 import type { BuildObserver } from './events.ts'
+import { finishBuild } from './finish.ts'
 import { InProcessRunner, interrupted } from './in-process.ts'
 
 export interface RecipeText {
@@ -119,20 +117,9 @@ async function buildOnce(
   options: BuildOptions,
 ): Promise<BuildOutcome> {
   const result = await buildDataset(lock, runner)
-  const rejected = await gatherRejected(result, store)
-  const output = makeOutput(lock, result, runner.records.values(), runner.lists, rejected, sha256)
-  const lockBlob = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
-  await store.putBuild({
-    schema: 1,
-    id: lockDigest(lock),
-    name: lock.name,
-    finishedAt: new Date().toISOString(),
-    lock: lockBlob,
-    records: [...runner.records.keys()].sort(),
-    blobs: [...new Set([...runner.lists.keys(), ...importedFiles(lock)])].sort(),
-  })
-  const published = await publish(options.out, output, {
+  const { output, published } = await finishBuild(lock, result, runner, {
     store,
+    out: options.out,
     signal: options.signal,
     ...(options.recheck === undefined ? {} : { recheck: options.recheck }),
     ...(options.onPublish === undefined ? {} : { onProgress: options.onPublish }),
@@ -157,38 +144,4 @@ async function discardDamaged(error: unknown, store: FileStore, observer: BuildO
   observer.notice(`${error.message}; it is made again`)
   await store.discardBlob(digest as Digest)
   return true
-}
-
-/** Files that no stage made: they would be lost to garbage collection without being named. */
-function importedFiles(lock: Lock): Digest[] {
-  const files = [
-    lock.tokenizer.file,
-    ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [
-      ...source.files,
-      ...Object.values(source.aux),
-    ]),
-  ]
-  return files.flatMap(({ hub, sha256: digest }) =>
-    hub === undefined && digest !== undefined ? [digest] : [],
-  )
-}
-
-/** The rows that were set aside, of all sources, each with its split and source. */
-async function gatherRejected(
-  { splits }: BuildResult,
-  store: FileStore,
-): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
-  const lines: string[] = []
-  for (const split of ['val', 'train'] as const) {
-    for (const { label, file, blob } of splits[split].rejects) {
-      const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
-      for (const line of text.split('\n')) {
-        if (line !== '')
-          lines.push(JSON.stringify({ split, source: label, file, ...(JSON.parse(line) as object) }))
-      }
-    }
-  }
-  if (lines.length === 0) return undefined
-  const bytes = Buffer.from(`${lines.join('\n')}\n`)
-  return { bytes, digest: sha256(bytes) }
 }

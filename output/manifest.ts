@@ -2,6 +2,7 @@
  * manifest.json: what an output folder holds and what made it, enough to verify and to trace it without the store.
  * Deterministic: who ran a stage, and when, is in provenance.jsonl beside it.
  */
+import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { z } from 'zod'
@@ -49,6 +50,8 @@ export interface Manifest {
   readonly stages: readonly ManifestStage[]
   /** Lists that stages take as inputs, by digest. */
   readonly lists: Readonly<Record<string, Json>>
+  /** sha256 of the manifest's own bytes with 64 zeros in this place, so that no changed byte goes unnoticed. */
+  readonly digest: Digest
 }
 
 /** A file of the output: from the store, or given as bytes. */
@@ -128,12 +131,25 @@ export function makeOutput(
       stats,
     })),
     lists: Object.fromEntries([...lists].sort(([a], [b]) => (a < b ? -1 : 1))),
+    digest: noDigest,
   }
   return {
     files,
-    manifest: `${JSON.stringify(manifest, null, 1)}\n`,
+    manifest: sealed(`${JSON.stringify(manifest, null, 1)}\n`),
     provenance: sorted.map(({ key, circumstances }) => ({ key, circumstances })),
   }
+}
+
+const noDigest = '0'.repeat(64) as Digest
+const seal = /(?<="digest": ")[0-9a-f]{64}(?="\n}\n$)/
+
+/** The manifest with its own digest put in. */
+function sealed(text: string): string {
+  return text.replace(seal, createHash('sha256').update(text).digest('hex'))
+}
+
+function isWhole(text: string): boolean {
+  return sealed(text.replace(seal, noDigest)) === text && seal.test(text)
 }
 
 function facts({ digest, bytes }: BlobRef) {
@@ -239,6 +255,12 @@ export function parseManifest(text: string, file: string): Manifest {
       `is no manifest of this version of shardmill: ${issue?.path.join('.')}: ${issue?.message}`,
       { at: { file } },
     )
+  }
+  if (!isWhole(text)) {
+    throw new ShardmillError('VERIFY', 'does not have the digest it names: it was changed or damaged', {
+      at: { file },
+      hint: 'Build again to write it anew.',
+    })
   }
   return value as Manifest
 }

@@ -74,7 +74,7 @@ export function scanJsonLines(
   if (source.size === 0) {
     throw new ShardmillError('BAD_FILE', 'the file is empty (0 bytes).', {
       at: { file: source.name },
-      hint: 'Download the file again.',
+      hint: 'Download or write the file again.',
     })
   }
   const partitions: (LineRange & { readonly rows: number })[] = []

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
-import { ShardmillError } from '../errors/index.ts'
+import { isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { LockedFile } from '../pipeline/lock.ts'
 import type { Digest, Store } from '../store/types.ts'
 
@@ -41,10 +41,13 @@ export async function importLocal(
   let bytes: number
   try {
     const found = await stat(full)
-    if (!found.isFile()) throw new ShardmillError('RECIPE', `${where}: ${path} is not a file`)
+    if (!found.isFile()) {
+      const what = found.isDirectory() ? 'a folder, expected a file' : 'no ordinary file'
+      throw new ShardmillError('RECIPE', `${where}: ${path} is ${what}`, { hint: 'Name a file; one source entry takes one local file.' })
+    }
     bytes = found.size
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT' && optional) return undefined
+    if (isAbsent(error) && optional) return undefined
     throw unreadable(error, where, path, full)
   }
   try {
@@ -82,15 +85,20 @@ async function copyIn(
 }
 
 function unreadable(error: unknown, where: string, path: string, full: string): unknown {
+  if (isShardmillError(error)) return error
   const { code } = error as NodeJS.ErrnoException
-  if (code === 'ENOENT') {
-    return new ShardmillError('RECIPE', `${where}: there is no file ${path}`, {
-      hint: `Paths in a recipe start from the recipe's folder; this one means ${full}.`,
-    })
+  const hint = `Paths in a recipe start from the recipe's folder; this one means ${full}.`
+  if (isAbsent(error)) return new ShardmillError('RECIPE', `${where}: there is no file ${path}`, { hint })
+  if (code === 'EACCES' || code === 'EPERM') {
+    return new ShardmillError('RECIPE', `${where}: ${path} may not be read`, { hint, cause: error })
   }
-  if (code === 'EACCES' || code === 'EPERM')
-    return new ShardmillError('RECIPE', `${where}: ${path} may not be read`, { cause: error })
-  return error
+  if (typeof code !== 'string') return error
+  return new ShardmillError('RECIPE', `${where}: ${path} cannot be read (${code})`, { hint, cause: error })
+}
+
+function isAbsent(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException
+  return code === 'ENOENT' || code === 'ENOTDIR'
 }
 
 /** A path in a lock must read the same on every machine: relative, with forward slashes. */

@@ -13,6 +13,7 @@ import { templateOf } from '../stages/templates/index.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
 import { importBytes, importLocal, portable } from './import-file.ts'
+import type { LocalFiles } from './local-files.ts'
 import type { Recipe, RecipeSource } from './schema.ts'
 
 export interface ResolveContext {
@@ -26,6 +27,8 @@ export interface ResolveContext {
   readonly pinned?: ReadonlyMap<string, string>
   /** Only find out the digests; copy nothing into the store. */
   readonly lookOnly?: boolean
+  /** Local files that were taken into the store elsewhere: then no local path is looked at here. */
+  readonly locals?: LocalFiles
 }
 
 /** Sources asked about at a time. */
@@ -107,6 +110,23 @@ function keeper({ store, lookOnly }: ResolveContext): Store | undefined {
   return lookOnly === true ? undefined : store
 }
 
+async function localFile(context: ResolveContext, path: string, where: string): Promise<LockedFile> {
+  const file = await optionalFile(context, path, where, false)
+  if (file === undefined) throw new TypeError(`${where}: ${path} was not taken into the store`)
+  return file
+}
+
+function optionalFile(
+  context: ResolveContext,
+  path: string,
+  where: string,
+  optional: boolean,
+): Promise<LockedFile | undefined> {
+  const { locals, folder } = context
+  if (locals === undefined) return importLocal(keeper(context), folder, path, where, optional)
+  return Promise.resolve(locals[path] ?? undefined)
+}
+
 async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['tokenizer']> {
   const { tokenizer } = recipe
   if (tokenizer.kind === 'tiktoken') {
@@ -123,7 +143,7 @@ async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['toke
     return {
       kind: 'nanochat',
       name: portable(path),
-      file: await importLocal(keeper(context), context.folder, path, 'tokenizer.path'),
+      file: await localFile(context, path, 'tokenizer.path'),
     }
   }
   if (path === undefined && repo !== undefined && file !== undefined) {
@@ -166,7 +186,7 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
   }
   if (source.kind === 'lines') {
     const { path, optional } = source.path(entry)
-    const file = await importLocal(keeper(context), context.folder, path, `${where}.path`, optional)
+    const file = await optionalFile(context, path, `${where}.path`, optional)
     if (file === undefined)
       return {
         ...common,
@@ -188,7 +208,7 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
   const origin = meaningful(where, () => source.origin(entry)) as TableOrigin
   const seed = source.seed(entry)
   if (origin.kind === 'local') {
-    const file = await importLocal(keeper(context), context.folder, origin.path, `${where}.path`)
+    const file = await localFile(context, origin.path, `${where}.path`)
     return {
       ...common,
       reader: /\.(jsonl|ndjson|json)$/i.test(origin.path) ? 'jsonl' : 'parquet',
@@ -221,7 +241,7 @@ function hubOriginOf({ repo, revision, commit, subset, split }: FoundSplit): Loc
 async function lockAux(file: AuxFile, where: string, context: Asked): Promise<LockedFile> {
   switch (file.kind) {
     case 'local':
-      return importLocal(keeper(context), context.folder, file.path, where)
+      return localFile(context, file.path, where)
     case 'default':
       return importBytes(keeper(context), await file.load(), file.name)
     case 'url':

@@ -71,6 +71,9 @@ const BUSY_FACTOR = 10
 
 export const LEASE_TIMES: LeaseTimes = { heartbeatMs: 5_000, staleMs: 60_000 }
 
+/** Leases of this process that are given back but could not be removed yet. */
+const givenBack = new Set<string>()
+
 const NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
 
 export interface Lease {
@@ -144,9 +147,13 @@ export async function takeLease(
         await removeIfThere(path)
       } catch {
         // All is done that the lease stood for, so this is no failure; but others wait for it to go.
+        givenBack.add(path)
         const again = setInterval(() => {
           removeIfThere(path).then(
-            () => clearInterval(again),
+            () => {
+              clearInterval(again)
+              givenBack.delete(path)
+            },
             () => undefined,
           )
         }, times.heartbeatMs)
@@ -175,6 +182,7 @@ export async function surveyLeases(
     const match = NAME.exec(name)
     if (match === null || join(layout.leases, name) === own.path) continue
     const path = join(layout.leases, name)
+    if (givenBack.has(path)) continue
     const pid = Number(match[3])
     let liveness = onThisMachine(pid, match[4]!, match[5]!)
     if (liveness !== 'dead') {

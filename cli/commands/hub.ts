@@ -17,6 +17,7 @@ export async function hubCommand(
   const server = await startHubServer(dir, {
     port: wholeNumber(port, '--port'),
     host,
+    warm: true,
     ...(token === undefined || token === '' ? {} : { token }),
     ...(context.verbose ? { log: (line: string) => process.stderr.write(`${line}\n`) } : {}),
   })

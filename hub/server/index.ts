@@ -19,6 +19,11 @@ export interface HubServerOptions {
   readonly host?: string
   /** When set, every request needs `Authorization: Bearer <token>`. */
   readonly token?: string
+  /**
+   * Read all files for their digests at once, in the background, and not when they are first asked for: with
+   * many gigabytes the first answer may else come later than a client is ready to wait.
+   */
+  readonly warm?: boolean
   /** Gets a line per request and per thing left out; never a secret. */
   readonly log?: (line: string) => void
 }
@@ -42,7 +47,7 @@ const KEEP_ALIVE_MS = 65_000
  * @throws ShardmillError NOT_FOUND for a folder that does not exist, USAGE for a port that cannot be had
  */
 export async function startHubServer(dir: string, options: HubServerOptions = {}): Promise<HubServer> {
-  const { port = 0, host = '127.0.0.1', token, log = () => {} } = options
+  const { port = 0, host = '127.0.0.1', token, warm = false, log = () => {} } = options
   const root = await realpath(dir).catch((cause: unknown) => {
     throw new ShardmillError('NOT_FOUND', `the folder "${dir}" does not exist`, {
       hint: 'Give the folder that holds datasets/<org>/<name>/<files>.',
@@ -67,7 +72,22 @@ export async function startHubServer(dir: string, options: HubServerOptions = {}
   })
   await listen(server, port, host)
   url = addressOf(server.address() as AddressInfo)
+  if (warm) void warmUp(repos, stopping.signal, log)
   return { url, close: () => close(server, stopping) }
+}
+
+/** Takes a first look at every dataset. Never rejects: what is wrong will be told to whoever asks. */
+async function warmUp(repos: Repos, signal: AbortSignal, log: (line: string) => void): Promise<void> {
+  try {
+    for (const id of await repos.list()) {
+      const [org, name] = id.split('/')
+      const repo = await repos.open(org, name)
+      await repo.at('main').catch((error: unknown) => log(`${id}: ${messageOf(error)}`))
+      if (signal.aborted) return
+    }
+  } catch (error) {
+    log(`warm-up: ${messageOf(error)}`)
+  }
 }
 
 interface Setting {

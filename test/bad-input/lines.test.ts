@@ -1,75 +1,125 @@
-/** custom_json: every way in which a JSON-lines file of one's own can be wrong. */
+/** custom_json: every way in which a JSON-lines file of one's own can be wrong, and what looks wrong and is not. */
 import { describe, expect, test } from 'vitest'
-import { conversation, customJson, goodLines, jsonLines, Lab, recipeOf, type Refusal } from './support.ts'
+import { conversation, customJson, goodLines, jsonLines, Lab, recipeOf, rejectedOf, tokensOf } from './support.ts'
 
-const badRow = (says: Refusal['says']): Refusal => ({ exit: 1, code: 'BAD_ROW', says, hint: /onBadRow/ })
 const good = JSON.stringify(conversation('a', 'b'))
+const line = (...messages: unknown[]) => JSON.stringify(messages)
+const say = (role: unknown, content: unknown = 'x') => ({ role, content })
+const answer = say('assistant')
 
-const bad: Record<string, { text: string | Uint8Array; refusal: Refusal }> = {
-  'a line that is no JSON': { text: `${good}\n\n{oops}\n`, refusal: badRow(['a.jsonl, line 3: ', 'not JSON: at character 2']) },
-  'a line cut short': { text: `${good}\n[{"role": "user", "content": "hel`, refusal: badRow(['a.jsonl, line 2: ', 'the line ends']) },
-  'an object instead of a list': { text: '{"messages": []}\n', refusal: badRow(['line 1: ', 'expected a list of messages', 'object']) },
-  'a number': { text: '7\n', refusal: badRow(['line 1: ', 'expected a list of messages, found a number']) },
-  'null': { text: 'null\n', refusal: badRow(['line 1: ', 'found null']) },
-  'an empty list': { text: '[]\n', refusal: badRow(['line 1: ', 'at least 2 messages, found 0']) },
-  'one message': { text: jsonLines([conversation('a')]), refusal: badRow(['line 1: ', 'at least 2 messages, found 1']) },
-  'a message that is a string': { text: '["a","b"]\n', refusal: badRow(['line 1: message 0 is a string']) },
-  'a message without role': { text: '[{"content":"a"},{"role":"assistant","content":"b"}]\n', refusal: badRow('message 0 has no role') },
-  'a message without content': { text: '[{"role":"user"},{"role":"assistant","content":"b"}]\n', refusal: badRow('message 0 has no content') },
-  'content null': { text: jsonLines([conversation('a', null)]), refusal: badRow('content of message 1 is null, expected a string') },
-  'content a list': { text: jsonLines([conversation('a', [{ type: 'text' }])]), refusal: badRow('content of message 1 is a list') },
-  'two user turns': { text: jsonLines([[conversation('a')[0], conversation('b')[0]]]), refusal: badRow(['line 1: message 1 is from "user", expected "assistant"', 'alternate']) },
-  'an unknown role': { text: jsonLines([[{ role: 'User', content: 'a' }, { role: 'assistant', content: 'b' }]]), refusal: badRow('message 0 is from "User", expected "user"') },
-  'a role that is null': { text: jsonLines([[{ role: null, content: 'a' }, { role: 'assistant', content: 'b' }]]), refusal: badRow('message 0 is from null, expected "user"') },
-  'only a system message': { text: jsonLines([[{ role: 'system', content: 'a' }, { role: 'user', content: 'b' }]]), refusal: badRow('message 0 is from "system", expected "user"') },
-  'a line that is not UTF-8': { text: Buffer.concat([Buffer.from(`${good}\n`), Buffer.from([0x5b, 0x22, 0xff, 0xfe, 0x22, 0x5d, 0x0a])]), refusal: badRow(['line 2: ', 'UTF-8']) },
-  'UTF-16': { text: Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from(`${good}\n`, 'utf16le')]), refusal: badRow(['line 1: ', 'UTF-8']) },
-  'NUL bytes': { text: `${good}\n\0\0\0\0\n`, refusal: badRow(['line 2: ', 'not JSON']) },
-  'NaN': { text: '[NaN]\n', refusal: badRow(['line 1: ', 'not JSON']) },
-  'deep nesting': { text: `${'['.repeat(200_000)}\n`, refusal: badRow(['line 1: ']) },
-  'an empty file': { text: '', refusal: { exit: 1, code: 'BAD_FILE', says: ['a.jsonl: ', 'empty'], hint: true } },
-  'a role with control codes': { text: jsonLines([[{ role: '\u001b[31muser\u0007\u009b', content: 'a' }, { role: 'assistant', content: 'b' }]]), refusal: badRow('message 0 is from "\\u001b[31muser') },
-}
+/** Each stands on a line of its own in one file, good lines between them. */
+const badLines: [line: string | Uint8Array, why: string | RegExp][] = [
+  ['{oops}', 'not JSON: at character 2 there is "o", where a name in quotes was expected.'],
+  ['[{"role": "user", "content": "hel', 'not JSON: at character 34 the line ends, where the end of a string was expected.'],
+  ['\0\0\0', 'not JSON: at character 1 there is "\\u0000", where a value was expected.'],
+  ['[NaN]', 'not JSON: at character 2 there is "N", where a value was expected.'],
+  [`${good} ${good}`, /^not JSON: at character 68 there is "\[", where the end of the line was expected\.$/],
+  ['['.repeat(200_000), /^not JSON: at character 200001 the line ends/],
+  [Buffer.from([0x5b, 0x22, 0xff, 0xfe, 0x22, 0x5d]), 'not UTF-8.'],
+  [Buffer.from(good, 'utf16le'), /not JSON|not UTF-8/],
+  ['{"messages": []}', 'expected a list of messages, found an object'],
+  ['7', 'expected a list of messages, found a number'],
+  ['null', 'expected a list of messages, found null'],
+  ['[]', 'expected at least 2 messages, found 0'],
+  [line(say('user')), 'expected at least 2 messages, found 1'],
+  [line('a', 'b'), 'message 0 is a string, expected an object with role and content'],
+  [line({ content: 'a' }, answer), 'message 0 has no role'],
+  [line({ role: 'user' }, answer), 'message 0 has no content'],
+  [line(say('user'), say('assistant', null)), 'content of message 1 is null, expected a string'],
+  [line(say('user'), say('assistant', [{ type: 'text' }])), 'content of message 1 is a list, expected a string'],
+  [line(say('user'), say('user')), 'message 1 is from "user", expected "assistant" (roles alternate, the user first)'],
+  [line(say('User'), answer), 'message 0 is from "User", expected "user" (roles alternate, the user first)'],
+  [line(say(null), answer), 'message 0 is from null, expected "user" (roles alternate, the user first)'],
+  [line(say('system'), say('user')), 'message 0 is from "system", expected "user" (roles alternate, the user first)'],
+  [line(say('\u001b[31m\u0007\u009b'), answer), 'message 0 is from "\\u001b[31m\\u0007\\u009b", expected "user" (roles alternate, the user first)'],
+]
 
-describe.concurrent('custom_json refuses', () => {
-  for (const [name, { text, refusal }] of Object.entries(bad)) {
-    test(name, async () => {
-      const lab = new Lab()
-      lab.write('a.jsonl', text)
-      await lab.refuses(recipeOf(customJson), refusal)
-      // Mended, the same store builds it.
-      if (name === 'a line that is no JSON') {
-        lab.write('a.jsonl', goodLines)
-        expect((await lab.builds(recipeOf(customJson))).splits.train.conversations).toBe(2)
-      }
-    })
-  }
+describe.concurrent('custom_json', () => {
+  test('every bad line is set aside with its number and the reason', async () => {
+    const lab = new Lab()
+    const parts = badLines.flatMap(([bad]) => [Buffer.from(good), Buffer.from('\n\n'), Buffer.from(bad as string), Buffer.from('\n')])
+    lab.write('a.jsonl', Buffer.concat(parts))
+    const report = await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine' }))
+    expect(report.splits.train.sources[0]).toMatchObject({ conversations: badLines.length, rejected: badLines.length })
+    const rejected = rejectedOf(lab)
+    expect(rejected.map(({ line: number }) => number)).toEqual(badLines.map((_, i) => 3 * i + 3))
+    for (const [i, [, why]] of badLines.entries()) {
+      expect(rejected[i]).toMatchObject({ split: 'train', source: 'CustomJSON', file: 'a.jsonl' })
+      if (typeof why === 'string') expect(rejected[i]!.why).toBe(why)
+      else expect(rejected[i]!.why).toMatch(why)
+    }
+    // Rows that could be read are kept.
+    expect(rejected[8]!.value).toEqual({ messages: [] })
+  })
+
+  test('a bad line stops the build; mended, the same store builds it', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', `${good}\n\n{oops}\n`)
+    const error = await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'a.jsonl, line 3: not JSON: at character 2 there is "o", where a name in quotes was expected.', hint: /onBadRow: quarantine/ }, { child: true })
+    expect(error.at).toEqual({ file: 'a.jsonl', line: 3 })
+    lab.write('a.jsonl', goodLines)
+    expect((await lab.builds(recipeOf(customJson))).splits.train.conversations).toBe(2)
+  })
+
+  test('what a bad line holds does nothing to the terminal', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', `${line(say('\u001b[2J\u0007\u009b2J\u2028\u202e'), answer)}\n`)
+    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'line 1: message 0 is from "\\u001b[2J\\u0007\\u009b2J\\u2028' }, { child: true })
+    lab.write('a.jsonl', '\u001b]0;x\u0007\n')
+    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'there is "\\u001b", where' }, { child: true })
+  })
+
+  test('an empty file', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', '')
+    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_FILE', says: 'a.jsonl: the file is empty (0 bytes)', hint: true })
+  })
 
   test('a file that is not there, unless it is optional', async () => {
     const lab = new Lab()
-    await lab.refuses(recipeOf(customJson), { exit: 2, code: 'RECIPE', says: ['splits.train[0].path', 'no file a.jsonl'], hint: /recipe's folder/ })
-    await lab.refuses(recipeOf({ ...customJson, path: '../../nowhere/a.jsonl' }), { exit: 2, code: 'RECIPE', says: 'no file' })
-    await lab.refuses(recipeOf({ ...customJson, path: '.' }), { exit: 2, code: 'RECIPE', says: 'not a file' })
+    await lab.refuses(recipeOf(customJson), { exit: 2, code: 'RECIPE', says: 'splits.train[0].path: there is no file a.jsonl', hint: `this one means ${lab.path('a.jsonl')}` })
+    await lab.refuses(recipeOf({ ...customJson, path: '../nowhere/a.jsonl', optional: false }), { exit: 2, code: 'RECIPE', says: 'there is no file ../nowhere/a.jsonl' })
+    await lab.refuses(recipeOf({ ...customJson, path: '.' }), { exit: 2, code: 'RECIPE', says: '. is a folder, expected a file', hint: true })
+    await lab.refuses(recipeOf({ ...customJson, path: 'recipe.yaml/a.jsonl' }), { exit: 2, code: 'RECIPE', says: 'there is no file recipe.yaml/a.jsonl' })
     lab.write('b.jsonl', goodLines)
     const report = await lab.builds(recipeOf([{ ...customJson, optional: true }, { ...customJson, path: 'b.jsonl', label: 'B' }]))
     expect(report.splits.train.sources.map(({ conversations }) => conversations)).toEqual([0, 2])
   })
-})
 
-describe.concurrent('custom_json takes', () => {
-  const taken: Record<string, { text: string | Uint8Array; conversations: number }> = {
-    'a byte order mark, CRLF, blank lines and no newline at the end': { text: `\ufeff${good}\r\n\r\n   \r\n${good}`, conversations: 2 },
-    'a line of 10 MB': { text: jsonLines([conversation('x'.repeat(10_000_000), 'y')]), conversations: 1 },
-    'extra fields': { text: jsonLines([conversation('a', 'b').map((message) => ({ ...message, id: 1 }))]), conversations: 1 },
-    'empty contents': { text: jsonLines([conversation('', '')]), conversations: 1 },
-    'NUL, U+2028, U+0085 and a byte order mark in contents': { text: jsonLines([conversation('a\0b\u2028c\u0085d', '\ufeffe')]), conversations: 1 },
-    'a last turn from the user': { text: jsonLines([conversation('a', 'b', 'c')]), conversations: 1 },
-  }
-  for (const [name, { text, conversations }] of Object.entries(taken)) {
-    test(name, async () => {
-      const lab = new Lab()
-      lab.write('a.jsonl', text)
-      expect((await lab.builds(recipeOf(customJson))).splits.train.conversations).toBe(conversations)
-    })
-  }
+  test('a mark, CRLF, blank lines, no newline at the end, extra fields, a last turn from the user, empty contents: taken', async () => {
+    const lab = new Lab()
+    const more = JSON.stringify(conversation('a', 'b', 'c').map((message) => ({ ...message, id: 1 })))
+    lab.write('a.jsonl', `\ufeff${good}\r\n\r\n  \r${more}\n${JSON.stringify(conversation('', ''))}`)
+    expect((await lab.builds(recipeOf(customJson))).splits.train.conversations).toBe(3)
+  })
+
+  test('a line of 10 MB', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', jsonLines([conversation('word '.repeat(2_000_000), 'y')]))
+    const report = await lab.builds(recipeOf(customJson))
+    expect(report.splits.train).toMatchObject({ conversations: 1, tokens: 64, truncated: 1 })
+    expect(report.splits.train.sources[0]!.untrained).toBe(1)
+  })
+
+  test('lone surrogates, marks, NUL and the names of special tokens are ordinary text, as in Python', async () => {
+    const lab = new Lab()
+    // Ids from Python: Encoding.encode_ordinary of the same tokenizer.pkl, and the template's markers around them.
+    const texts: [text: string, ids: number[]][] = [
+      ['a\ud800b', [97, 239, 191, 189, 98]],
+      ['\udc00\ud83d', [239, 191, 189, 239, 191, 189]],
+      ['\ud83d\ud83d\ude00', [239, 191, 189, 240, 159, 152, 128]],
+      ['\ufeffx\0y', [239, 187, 191, 120, 0, 121]],
+      ['<|assistant_end|>z<|bos|>', [60, 124, 97, 115, 115, 105, 115, 116, 258, 116, 95, 269, 100, 124, 62, 122, 60, 124, 98, 111, 115, 124, 62]],
+    ]
+    lab.write('a.jsonl', jsonLines(texts.map(([text]) => conversation(text, text))))
+    await lab.builds(recipeOf(customJson, { shuffle: { kind: 'none' } }))
+    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual(texts.flatMap(([, ids]) => [416, 417, ...ids, 418, 419, ...ids, 420]))
+  })
+
+  test('with a tiktoken encoding its own special tokens are ordinary text too', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', jsonLines([conversation('<|endoftext|>', '\udc00\ud83d')]))
+    await lab.builds(recipeOf(customJson, { tokenizer: { kind: 'tiktoken', encoding: 'gpt2' } }))
+    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual([50257, 50258, 27, 91, 437, 1659, 5239, 91, 29, 50259, 50260, 6353, 50261])
+  })
 })

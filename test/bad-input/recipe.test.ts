@@ -209,13 +209,13 @@ describe.concurrent('on the command line', () => {
 
   test('a wrong recipe', async () => {
     const lab = new Lab()
-    const error = await lab.refuses(change('maxSeqLen', 'maxSeqlen'), { exit: 2, code: 'RECIPE', says: 'recipe.yaml, line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?', hint: 'Fields here' })
+    const error = await lab.refuses(change('maxSeqLen', 'maxSeqlen'), { exit: 2, code: 'RECIPE', says: 'recipe.yaml, line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?', hint: 'Fields here' }, { child: true })
     expect(error.at).toEqual({ file: 'recipe.yaml', line: 5 })
     // What the recipe says wrongly is shown, but does nothing to the terminal.
-    await lab.refuses(change('template: nanochat', 'template: "\\e[2J\\a"'), { exit: 2, code: 'RECIPE', says: 'template: is "\\u001b[2J\\u0007"' })
-    await lab.refuses(`${good}"\\e]0;title\\a": 1\n`, { exit: 2, code: 'RECIPE', says: 'line 10: \\u001b]0;title\\u0007: unknown field' })
+    await lab.refuses(change('template: nanochat', 'template: "\\e[2J\\a"'), { exit: 2, code: 'RECIPE', says: 'template: is "\\u001b[2J\\u0007"' }, { child: true })
+    await lab.refuses(`${good}"\\e]0;title\\a": 1\n`, { exit: 2, code: 'RECIPE', says: 'line 10: \\u001b]0;title\\u0007: unknown field' }, { child: true })
     // Tags and other oddities of YAML bring no warnings of their own.
-    await lab.refuses(`${good}? {a: 1}\n: !!js/function x\n`, { exit: 2, code: 'RECIPE', says: '{ a: 1 }: unknown field' })
+    await lab.refuses(`${good}? {a: 1}\n: !!js/function x\n`, { exit: 2, code: 'RECIPE', says: '{ a: 1 }: unknown field' }, { child: true })
   })
 
   test('--set, twice', async () => {

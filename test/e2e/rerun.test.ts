@@ -2,6 +2,7 @@
 
 import { cpSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parquetWriteBuffer } from 'hyparquet-writer'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { HubServer } from '../../hub/server/index.ts'
 import {
@@ -191,17 +192,26 @@ describe('a change runs what it must and nothing more', () => {
     expect(countByStage(ran)['tokenize']).toBe(countByStage(base.values())['tokenize'])
   })
 
-  test('one changed source file: its own partitions and what follows', async () => {
+  test('one changed file of the hub: its own partitions and what follows', async () => {
+    const changed = copyHub()
+    const rows = { question: ['What is 1 + 1?', 'What is 2 + 3?'], answer: ['It is <<1+1=2>>2.\n#### 2', '#### 5'] }
+    const columnData = Object.entries(rows).map(([name, data]) => ({ name, data, type: 'STRING' as const }))
+    const path = join(changed, 'datasets', 'openai', 'gsm8k', 'main', 'train-00000-of-00001.parquet')
+    writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })))
+    const { ran } = await planAndBuild(copyOfBench(await serve(changed)))
+    const { shard = 0, verify = 0, ...counts } = countByStage(ran)
+    expect(counts).toEqual({ download: 1, scan: 1, format: 1, tokenize: 1, shuffle: 1, overlap: 1 })
+    expect(shard).toBe(verify)
+  })
+
+  test('a file that takes the content of another one is known already', async () => {
     const changed = copyHub()
     const data = join(changed, 'datasets', 'HuggingFaceTB', 'smol-smoltalk', 'data')
     cpSync(join(data, 'test-00000-of-00001.parquet'), join(data, 'train-00001-of-00002.parquet'))
-    rmSync(join(data, 'test-00000-of-00001.parquet'))
-    cpSync(join(hubFolder, 'datasets', 'HuggingFaceTB', 'smol-smoltalk', 'data', 'test-00000-of-00001.parquet'), join(data, 'test-00000-of-00001.parquet'))
-    const moved = copyOfBench(await serve(changed))
-    const { ran } = await planAndBuild(moved)
-    // The file stands in val already, with the same bytes: downloaded, read, tokenized. Only the order is new.
+    const { ran, report } = await planAndBuild(copyOfBench(await serve(changed)))
     expect(Object.keys(countByStage(ran)).sort()).toEqual(['overlap', 'shard', 'shuffle', 'verify'])
-    expect((await json<BuildReport>([...moved.args], { env: moved.env })).overlap).toBeGreaterThan(0)
+    // Validation rows in train: said, not hidden.
+    expect(report.overlap).toBe(3)
   })
 
   test('one changed local file: its own partition and what follows', async () => {

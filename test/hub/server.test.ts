@@ -96,6 +96,17 @@ describe('digests', () => {
     expect(await commit()).toBe(first)
   })
 
+  test('a warm start answers the same, and can be stopped at any moment', async () => {
+    const dir = folder(GSM8K)
+    const cold = await serve(dir)
+    const warm = await serve(dir, { warm: true })
+    const path = '/api/datasets/openai/gsm8k?blobs=true'
+    expect(await json(warm.url + path)).toEqual(await json(cold.url + path))
+    const brief = await startHubServer(dir, { warm: true })
+    await brief.close()
+    await expect(fetch(brief.url)).rejects.toThrow()
+  })
+
   test('a copy of the folder has the same commit', async () => {
     const files = { 'datasets/a/b/x.jsonl': 'one\n', 'datasets/c/d/x.jsonl': 'one\n' }
     const { url } = await serve(folder(files))

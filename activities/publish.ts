@@ -1,0 +1,55 @@
+/**
+ * publish: a finished build's output folder. The build is walked once more with a runner that only looks up: what
+ * the workflow left in the store is all that is needed, however many workers made it.
+ */
+import { CachedRunner } from '../engine/cached-runner.ts'
+import { finishBuild } from '../engine/finish.ts'
+import { buildDataset, type SplitResult } from '../pipeline/build.ts'
+import { canonicalJson } from '../pipeline/keys.ts'
+import type { Json } from '../store/types.ts'
+import type { BuildReport, SplitReport } from '../workflows/types.ts'
+import type { Dependencies } from './dependencies.ts'
+import { lostStage } from './failures.ts'
+import { readLockBlob } from './resolve.ts'
+import { translate } from './translate.ts'
+import type { IoActivities } from './types.ts'
+
+export function createPublish(deps: Dependencies): IoActivities['publish'] {
+  return ({ lock: lockDigest, out, recheck, build }) =>
+    translate(deps, async ({ signal, report }): Promise<BuildReport> => {
+      const { store } = deps
+      const lock = await readLockBlob(store, lockDigest)
+      const runner = new CachedRunner(store, signal, ({ stage, title }) => lostStage(`${stage} ${title}`))
+      const result = await buildDataset(lock, runner)
+      const { output, published } = await finishBuild(lock, result, runner, {
+        store,
+        out,
+        signal,
+        recheck,
+        onProgress: (done, total) => report(() => ({ title: 'publish', done, total })),
+      })
+      const files = output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }))
+      const { digest } = await store.putBlob(Buffer.from(canonicalJson(files as unknown as Json)))
+      const ran = [...runner.records.values()].filter(({ circumstances }) => circumstances['buildRun'] === build.runId).length
+      return {
+        schema: 1,
+        name: lock.name,
+        lock: lockDigest,
+        out,
+        published,
+        run: ran,
+        cached: runner.records.size - ran,
+        vocabularySize: result.vocabularySize,
+        dtype: result.dtype,
+        overlap: result.overlap,
+        splits: { val: splitReport(result.splits.val), train: splitReport(result.splits.train) },
+        fileCount: files.length,
+        bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+        files: digest,
+      }
+    })
+}
+
+function splitReport({ conversations, tokens, trainedTokens, truncated, shards, sources }: SplitResult): SplitReport {
+  return { conversations, tokens, trainedTokens, truncated, shards: shards.length, sources }
+}

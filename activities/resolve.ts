@@ -1,0 +1,53 @@
+/** resolve: recipe → lock, where the hub can be reached and the token is. The lock goes into the store. */
+import { dirname } from 'node:path'
+import type { Outline } from '../pipeline/build.ts'
+import { canonicalJson } from '../pipeline/keys.ts'
+import type { Lock } from '../pipeline/lock.ts'
+import { assertSameLock } from '../recipe/lock-file.ts'
+import { parseRecipe } from '../recipe/parse.ts'
+import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
+import type { Digest, Json, Store } from '../store/types.ts'
+import type { Dependencies } from './dependencies.ts'
+import { storeList } from './lists.ts'
+import { readRequest } from './request.ts'
+import { translate } from './translate.ts'
+import type { IoActivities } from './types.ts'
+
+export function createResolve(deps: Dependencies): IoActivities['resolve'] {
+  return ({ request: digest }) =>
+    translate(deps, async ({ signal, report }) => {
+      const { store } = deps
+      const { recipe, locals, locked } = await readRequest(store, digest)
+      let waiting: string | undefined
+      report(() => ({ title: 'resolve', ...(waiting === undefined ? {} : { waiting }) }))
+      const lock = await resolveRecipe(parseRecipe(recipe.text, recipe.file, recipe.settings), {
+        store,
+        hub: () => deps.hub(signal, (text) => (waiting = text)),
+        folder: dirname(recipe.file),
+        signal,
+        locals,
+        ...(locked === undefined ? {} : { pinned: pinsOf(locked) }),
+      })
+      if (locked !== undefined) assertSameLock(locked, lock)
+      const { digest: stored } = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
+      return { lock: stored, outline: await outlineOf(lock, store) }
+    })
+}
+
+/** A source with more files than this has their list stored. */
+const mostFiles = 8
+
+async function outlineOf(lock: Lock, store: Store): Promise<Outline> {
+  const split = (name: 'val' | 'train') =>
+    Promise.all(
+      lock.splits[name].map(async (source) => ({
+        ...source,
+        files: source.files.length <= mostFiles ? source.files : await storeList([source.files as unknown as readonly Json[]], store),
+      })),
+    )
+  return { ...lock, splits: { val: await split('val'), train: await split('train') } }
+}
+
+export async function readLockBlob(store: Store, digest: Digest): Promise<Lock> {
+  return JSON.parse(Buffer.from(await store.readBlobBytes(digest)).toString('utf8')) as Lock
+}

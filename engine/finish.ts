@@ -1,0 +1,76 @@
+/** The end of every build, whichever engine ran it: the build's record in the store, and the output folder. */
+import { makeOutput, type Output } from '../output/manifest.ts'
+import { type PublishOptions, publish } from '../output/publish.ts'
+import type { BuildResult } from '../pipeline/build.ts'
+import { canonicalJson } from '../pipeline/keys.ts'
+import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import { sha256 } from '../store/digest.ts'
+import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
+
+export interface Used {
+  /** Every record the build used, by key. */
+  readonly records: ReadonlyMap<Digest, StageRecord>
+  /** Lists that stages took as inputs, by digest. */
+  readonly lists: ReadonlyMap<Digest, Json>
+}
+
+export interface FinishOptions extends PublishOptions {
+  readonly out: string
+}
+
+/** Writes the build record (the root that garbage collection keeps) and publishes the output. */
+export async function finishBuild(
+  lock: Lock,
+  result: BuildResult,
+  { records, lists }: Used,
+  { out, ...options }: FinishOptions,
+): Promise<{ readonly output: Output; readonly published: 'written' | 'unchanged' }> {
+  const { store } = options
+  const rejected = await gatherRejected(result, store)
+  const output = makeOutput(lock, result, records.values(), lists, rejected, sha256)
+  const lockBlob = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
+  await store.putBuild({
+    schema: 1,
+    id: lockDigest(lock),
+    name: lock.name,
+    finishedAt: new Date().toISOString(),
+    lock: lockBlob,
+    records: [...records.keys()].sort(),
+    blobs: [...new Set([...lists.keys(), ...importedFiles(lock)])].sort(),
+  })
+  return { output, published: await publish(out, output, options) }
+}
+
+/** Files that no stage made: they would be lost to garbage collection without being named. */
+function importedFiles(lock: Lock): Digest[] {
+  const files = [
+    lock.tokenizer.file,
+    ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [
+      ...source.files,
+      ...Object.values(source.aux),
+    ]),
+  ]
+  return files.flatMap(({ hub, sha256: digest }) =>
+    hub === undefined && digest !== undefined ? [digest] : [],
+  )
+}
+
+/** The rows that were set aside, of all sources, each with its split and source. */
+async function gatherRejected(
+  { splits }: BuildResult,
+  store: Store,
+): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
+  const lines: string[] = []
+  for (const split of ['val', 'train'] as const) {
+    for (const { label, file, blob } of splits[split].rejects) {
+      const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
+      for (const line of text.split('\n')) {
+        if (line !== '')
+          lines.push(JSON.stringify({ split, source: label, file, ...(JSON.parse(line) as object) }))
+      }
+    }
+  }
+  if (lines.length === 0) return undefined
+  const bytes = Buffer.from(`${lines.join('\n')}\n`)
+  return { bytes, digest: sha256(bytes) }
+}

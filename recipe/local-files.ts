@@ -1,0 +1,53 @@
+/**
+ * The local files a recipe names, taken into the store where the recipe lies: so that whoever resolves the recipe
+ * elsewhere (a worker) needs only the store.
+ */
+import type { LockedFile } from '../pipeline/lock.ts'
+import type { Source } from '../stages/sources/define-source.ts'
+import { sourceOf } from '../stages/sources/index.ts'
+import type { Store } from '../store/types.ts'
+import { importLocal } from './import-file.ts'
+import type { Recipe, RecipeSource } from './schema.ts'
+
+/** By the path as the recipe writes it; null for an optional file that is not there. */
+export type LocalFiles = Readonly<Record<string, LockedFile | null>>
+
+interface Named {
+  readonly path: string
+  readonly where: string
+  readonly optional: boolean
+}
+
+/** Imports them all. Throws what `resolveRecipe` throws for files that are missing or may not be read. */
+export async function importLocalFiles(recipe: Recipe, store: Store, folder: string): Promise<LocalFiles> {
+  const files: Record<string, LockedFile | null> = {}
+  for (const { path, where, optional } of namedFiles(recipe)) {
+    files[path] = (await importLocal(store, folder, path, where, optional)) ?? null
+  }
+  return files
+}
+
+function namedFiles({ tokenizer, splits }: Recipe): Named[] {
+  const named: Named[] = []
+  if (tokenizer.kind === 'nanochat' && tokenizer.path !== undefined) {
+    named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
+  }
+  for (const split of ['val', 'train'] as const) {
+    const entries = splits[split] as unknown as readonly RecipeSource[]
+    entries.forEach((entry, i) => {
+      named.push(...filesOfSource(sourceOf(entry.task), entry, `splits.${split}[${i}]`))
+    })
+  }
+  return named
+}
+
+function filesOfSource(source: Source, entry: RecipeSource, where: string): Named[] {
+  if (source.kind === 'lines') return [{ ...source.path(entry), where: `${where}.path` }]
+  if (source.kind === 'generated') {
+    return Object.entries(source.aux(entry)).flatMap(([role, file]) =>
+      file.kind === 'local' ? [{ path: file.path, where: `${where}.${role}`, optional: false }] : [],
+    )
+  }
+  const path = (entry as { readonly path?: unknown }).path
+  return typeof path === 'string' ? [{ path, where: `${where}.path`, optional: false }] : []
+}

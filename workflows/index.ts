@@ -1,0 +1,22 @@
+/** Every workflow, under the name it has on Temporal. */
+import { filesPart, partitionsPart, shardsPart, sourcePart, splitPart } from '../pipeline/build.ts'
+import type { Part } from '../pipeline/stage.ts'
+import { partWorkflow } from './part.ts'
+import type { PartInput, PartOutput } from './types.ts'
+
+export { buildDataset } from './build-dataset.ts'
+
+function workflowOf<A, R>(part: Part<A, R>): (input: PartInput<A>) => Promise<PartOutput<R>> {
+  return (input) => partWorkflow(part, input)
+}
+
+/** One split: its sources, its order, its shards up to their verification. */
+export const buildSplit = workflowOf(splitPart)
+/** One source with many files or partitions. */
+export const buildSource = workflowOf(sourcePart)
+/** A page of a source's files. */
+export const buildFiles = workflowOf(filesPart)
+/** A page of a file's partitions. */
+export const buildPartitions = workflowOf(partitionsPart)
+/** A page of a split's shards. */
+export const buildShards = workflowOf(shardsPart)

@@ -1,0 +1,219 @@
+/**
+ * The orchestration's runner inside a workflow: a stage is an activity, a large part is a child workflow, a long
+ * list is a blob. Deterministic: everything it knows of the store was told by an activity.
+ */
+import { ChildWorkflowCancellationType, executeChild, ParentClosePolicy, workflowInfo } from '@temporalio/workflow'
+import type { LookUpAnswer } from '../activities/types.ts'
+import { inlineList } from '../pipeline/passing.ts'
+import {
+  type BuildEvent,
+  isStored,
+  keyOf,
+  type Long,
+  mapBounded,
+  type Part,
+  type PartPlace,
+  type Runner,
+  type StageCall,
+  type StageResult,
+  stages,
+} from '../pipeline/stage.ts'
+import type { Digest, Json } from '../store/types.ts'
+import { activitiesFor } from './activities.ts'
+import { addTotals, type MutableTotals, totalsOf } from './totals.ts'
+import type { BuildRef, Limits, PartInput, PartOutput } from './types.ts'
+
+/** Activities and children in flight per workflow, well under the server's limit of 2,000 each. */
+const mostInFlight = 200
+
+/** A workflow continues as new at this length, or when the server suggests it; advice is to stay under 10,000 events. */
+const defaultHistory = 4_000
+
+export interface RunnerOptions {
+  readonly build: BuildRef
+  readonly limits: Limits
+  /** What the store holds already. */
+  readonly found: LookUpAnswer
+  readonly onNote: (event: BuildEvent) => void
+  readonly onPartDone: (place: PartPlace, totals: MutableTotals) => void
+}
+
+export class WorkflowRunner {
+  readonly totals: MutableTotals = {}
+  /** Children under way, by workflow id. */
+  readonly children = new Map<string, PartPlace>()
+  readonly options: RunnerOptions
+  readonly activities: ReturnType<typeof activitiesFor>
+  private readonly inFlight = new Map<Digest, Promise<StageResult>>()
+  private readonly waiting: (() => void)[] = []
+  private active = 0
+  private draining = false
+  private whenQuiet: (() => void)[] = []
+  private announceDrained: () => void = () => {}
+  /** Resolves when history is long and what was in flight has ended: time to continue as new. */
+  readonly drained = new Promise<void>((resolve) => {
+    this.announceDrained = resolve
+  })
+
+  constructor(options: RunnerOptions) {
+    this.options = options
+    this.activities = activitiesFor(options.limits)
+  }
+
+  /** The runner for the orchestration function itself. */
+  root(): Runner {
+    return new PathRunner(this, '')
+  }
+
+  stage(call: StageCall): Promise<StageResult> {
+    const key = keyOf(call)
+    let result = this.inFlight.get(key)
+    if (result === undefined) {
+      result = this.lookUpOrRun(call, key)
+      this.inFlight.set(key, result)
+    }
+    return result
+  }
+
+  private async lookUpOrRun(call: StageCall, key: Digest): Promise<StageResult> {
+    const totals = totalsOf(this.totals, call.stage)
+    const found = this.options.found.stages[key]
+    if (found !== undefined) {
+      totals.cached++
+      return found
+    }
+    const lane = stages[call.stage].lane === 'io' ? this.activities.network : this.activities.cpu
+    const summary = `${call.title}, key ${key.slice(0, 16)}`
+    const { result, cached, figures } = await this.inSlot(() =>
+      lane[call.stage].executeWithOptions({ summary }, [{ call, build: this.options.build }]),
+    )
+    if (cached) totals.cached++
+    else totals.run++
+    totals.rows += figures.rows
+    totals.tokens += figures.tokens
+    totals.bytes += figures.bytes
+    return result
+  }
+
+  async part<A, R>(part: Part<A, R>, args: A, place: PartPlace, path: string): Promise<R> {
+    const found = this.options.found.parts[path]
+    if (found !== undefined) {
+      const totals: MutableTotals = {}
+      for (const [stage, count] of Object.entries(found.cached)) totalsOf(totals, stage).cached = count
+      addTotals(this.totals, totals)
+      this.options.onPartDone(place, totals)
+      return found.result as R
+    }
+    return this.inSlot(async () => {
+      // Named after the root, so that ids stay short however deep the parts nest.
+      const workflowId = `${workflowInfo().workflowId}${path}`
+      const { build, limits } = this.options
+      this.children.set(workflowId, place)
+      try {
+        const input: PartInput<A> = { args, title: place.title, build, limits, ran: {} }
+        const output = (await executeChild(part.name, {
+          workflowId,
+          args: [input],
+          staticSummary: place.title,
+          cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        })) as PartOutput<R>
+        addTotals(this.totals, output.totals)
+        this.options.onPartDone(place, output.totals as MutableTotals)
+        return output.result
+      } finally {
+        this.children.delete(workflowId)
+      }
+    })
+  }
+
+  async pack<T>(lists: readonly Long<T>[]): Promise<Long<T>> {
+    const items = inlineList(lists)
+    return items ?? this.inSlot(() => this.storeList(lists as readonly Long<Json>[], 'store a list'))
+  }
+
+  async slice<T>(list: Long<T>, from: number, to: number): Promise<readonly T[]> {
+    if (!isStored(list)) return list.slice(from, to)
+    const summary = `items ${from + 1}-${to} of ${list.count}, list ${list.list.slice(0, 16)}`
+    const read = this.activities.store.readList
+    return (await this.inSlot(() => read.executeWithOptions({ summary }, [{ list, from, to }]))) as readonly T[]
+  }
+
+  async list(lists: readonly Long<Json>[]): Promise<Digest> {
+    return (await this.inSlot(() => this.storeList(lists, 'list of token blocks'))).list
+  }
+
+  private storeList(lists: readonly Long<Json>[], summary: string) {
+    return this.activities.store.storeList.executeWithOptions({ summary }, [{ lists }])
+  }
+
+  /** Resolves once nothing is in flight. */
+  async quiet(): Promise<void> {
+    if (this.active > 0) await new Promise<void>((resolve) => this.whenQuiet.push(resolve))
+  }
+
+  /** Runs `work` when there is room. While draining nothing new begins: its caller waits for ever, and is forgotten. */
+  private async inSlot<T>(work: () => Promise<T>): Promise<T> {
+    if (this.active >= mostInFlight) await new Promise<void>((resolve) => this.waiting.push(resolve))
+    if (this.draining) return new Promise<T>(() => {})
+    this.active++
+    try {
+      return await work()
+    } finally {
+      this.active--
+      this.lookAtHistory()
+      this.waiting.shift()?.()
+      if (this.active === 0) {
+        for (const resolve of this.whenQuiet.splice(0)) resolve()
+        if (this.draining) this.announceDrained()
+      }
+    }
+  }
+
+  private lookAtHistory(): void {
+    const { historyLength, continueAsNewSuggested } = workflowInfo()
+    if (continueAsNewSuggested || historyLength > (this.options.limits.history ?? defaultHistory)) this.draining = true
+  }
+}
+
+/** The runner as a part sees it: it knows where in the tree it stands, which names the children. */
+class PathRunner implements Runner {
+  private readonly runner: WorkflowRunner
+  private readonly path: string
+
+  constructor(runner: WorkflowRunner, path: string) {
+    this.runner = runner
+    this.path = path
+  }
+
+  part<A, R>(part: Part<A, R>, args: A, place: PartPlace): Promise<R> {
+    const path = `${this.path}/${place.id}`
+    if (!place.large) return part.run(args, new PathRunner(this.runner, path))
+    return this.runner.part(part, args, place, path)
+  }
+
+  each<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+    return mapBounded(items, limit, work)
+  }
+
+  stage(call: StageCall): Promise<StageResult> {
+    return this.runner.stage(call)
+  }
+
+  pack<T>(lists: readonly Long<T>[]): Promise<Long<T>> {
+    return this.runner.pack(lists)
+  }
+
+  slice<T>(list: Long<T>, from: number, to: number): Promise<readonly T[]> {
+    return this.runner.slice(list, from, to)
+  }
+
+  list(lists: readonly Long<Json>[]): Promise<Digest> {
+    return this.runner.list(lists)
+  }
+
+  note(event: BuildEvent): void {
+    if (event.kind === 'expect') totalsOf(this.runner.totals, event.stage).expected += event.count
+    this.runner.options.onNote(event)
+  }
+}
