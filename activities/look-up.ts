@@ -3,7 +3,6 @@
  * workflow in one message, so that cached stages cost no history: the same function, with a runner that only looks.
  */
 import { datasetPart, filesPart, partitionsPart, shardsPart, sourcePart, splitPart } from '../pipeline/build.ts'
-import { canonicalJson } from '../pipeline/keys.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import {
   isStored,
@@ -39,79 +38,71 @@ export function createLookUp(deps: Dependencies): IoActivities['lookUp'] {
     translate(deps, async ({ signal }) => {
       const part = parts.find((candidate) => candidate.name === name)
       if (part === undefined) throw new TypeError(`there is no part ${name}`)
-      const found = new Found()
-      const runner = new LookUpRunner(deps.store, signal, found, '', false)
+      const runner = new LookUpRunner(deps.store, signal, '')
       try {
         await part.run(args, runner)
       } catch (error) {
         if (!(error instanceof Miss)) throw error
       }
-      return found.answer()
+      return runner.answer()
     })
 }
 
-/** What was found, in the order of the walk, as far as it fits into one message. */
-class Found {
-  private readonly stages: Record<string, StageResult> = {}
-  private readonly parts: Record<string, { result: unknown; cached: Record<string, number> }> = {}
-  private bytes = 0
-
-  stage(result: StageResult): void {
-    if (this.fits(result)) this.stages[result.key] = result
-  }
-
-  part(path: string, result: unknown, cached: Record<string, number>): void {
-    if (this.fits(result)) this.parts[path] = { result, cached }
-  }
-
-  answer(): LookUpAnswer {
-    return { stages: this.stages, parts: this.parts }
-  }
-
-  private fits(value: unknown): boolean {
-    const bytes = JSON.stringify(value).length + 100
-    if (this.bytes + bytes > mostBytes) return false
-    this.bytes += bytes
-    return true
-  }
-}
-
 class LookUpRunner implements Runner {
+  private readonly stages = new Map<Digest, StageResult>()
+  private readonly parts = new Map<string, { result: unknown; cached: Record<string, number> }>()
   /** Stages found, by name. */
-  readonly cached: Record<string, number> = {}
+  private readonly cached: Record<string, number> = {}
   private readonly store: Store
   private readonly signal: AbortSignal
-  private readonly found: Found
   private readonly path: string
-  /** Inside a part that has a workflow of its own: its stages are that workflow's. */
-  private readonly inner: boolean
 
-  constructor(store: Store, signal: AbortSignal, found: Found, path: string, inner: boolean) {
+  constructor(store: Store, signal: AbortSignal, path: string) {
     this.store = store
     this.signal = signal
-    this.found = found
     this.path = path
-    this.inner = inner
+  }
+
+  /** What was found, in the order of the walk, as far as it fits into one message. */
+  answer(): LookUpAnswer {
+    let bytes = 0
+    const fits = ([name, value]: readonly [string, unknown]) => {
+      bytes += name.length + JSON.stringify(value).length + 10
+      return bytes <= mostBytes
+    }
+    return {
+      parts: Object.fromEntries([...this.parts].filter(fits)),
+      stages: Object.fromEntries([...this.stages].filter(fits)),
+    }
   }
 
   async stage(call: StageCall): Promise<StageResult> {
     this.signal.throwIfAborted()
-    const record = await this.store.getRecord(keyOf(call))
+    const key = keyOf(call)
+    const record = await this.store.getRecord(key)
     if (record === undefined) throw new Miss(call.title)
     const result = await small(record, this.store)
+    this.stages.set(key, result)
     this.cached[call.stage] = (this.cached[call.stage] ?? 0) + 1
-    if (!this.inner) this.found.stage(result)
     return result
   }
 
+  /** A complete part counts as one thing; of one that is not, its workflow asks again, or (a small one) its pieces count. */
   async part<A, R>(part: Part<A, R>, args: A, { id, large }: PartPlace): Promise<R> {
     const path = `${this.path}/${id}`
-    const runner = new LookUpRunner(this.store, this.signal, this.found, path, this.inner || large)
-    const result = await part.run(args, runner).finally(() => {
-      if (!large || this.inner) for (const [stage, count] of Object.entries(runner.cached)) this.cached[stage] = (this.cached[stage] ?? 0) + count
-    })
-    if (large && !this.inner) this.found.part(path, result, runner.cached)
-    return result
+    const inner = new LookUpRunner(this.store, this.signal, path)
+    try {
+      const result = await part.run(args, inner)
+      this.parts.set(path, { result, cached: inner.cached })
+      for (const [stage, count] of Object.entries(inner.cached)) this.cached[stage] = (this.cached[stage] ?? 0) + count
+      return result
+    } catch (error) {
+      if (!large) {
+        for (const [key, result] of inner.stages) this.stages.set(key, result)
+        for (const [name, value] of inner.parts) this.parts.set(name, value)
+      }
+      throw error
+    }
   }
 
   /** Goes through everything, past what is missing: what is found behind it counts as well. */
@@ -144,9 +135,4 @@ class LookUpRunner implements Runner {
   }
 
   note(): void {}
-}
-
-/** Canonical bytes of a value that goes into the store by itself. */
-export function jsonBytes(value: unknown): Uint8Array {
-  return Buffer.from(canonicalJson(value as Json))
 }

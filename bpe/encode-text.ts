@@ -1,5 +1,5 @@
 import { LEAD, LETTER, SPACE, WHITE } from './classes.ts'
-import { EMPTY, SHORT, shortHash } from './piece-table.ts'
+import { EMPTY, type PieceTables, SHORT, shortHash, tinyHash } from './piece-table.ts'
 import { endOfPieceCl100k, endOfPieceGpt2, endOfPieceO200k } from './scan.ts'
 import type { ThreadState } from './thread-state.ts'
 
@@ -25,6 +25,27 @@ function goesOn(next: number, before: number): boolean {
   return next === 0x27 || (before < 0x61 && next >= 0x41 && next <= 0x5a)
 }
 
+/** The id of a piece of up to four bytes, or EMPTY. An empty slot is no key: no key is zero. */
+function findTiny({ tiny, tinyShift }: PieceTables, k0: number): number {
+  const mask = (tiny.length - 1) | 0
+  let slot = (tinyHash(k0) >>> tinyShift) << 1
+  while (tiny[slot] !== k0) {
+    if (tiny[slot | 1] === EMPTY) return EMPTY
+    slot = (slot + 2) & mask
+  }
+  return tiny[slot | 1]!
+}
+
+function findShort({ short, shortShift }: PieceTables, k0: number, k1: number, k2: number): number {
+  const mask = (short.length - 1) | 0
+  let slot = (shortHash(k0, k1, k2) >>> shortShift) << 2
+  while (((short[slot]! ^ k0) | (short[slot | 1]! ^ k1) | (short[slot | 2]! ^ k2)) !== 0) {
+    if (short[slot | 3] === EMPTY) return EMPTY
+    slot = (slot + 4) & mask
+  }
+  return short[slot | 3]!
+}
+
 /**
  * Encodes the `length` bytes of the state's text. ASCII words, with the character before them, are found four
  * bytes at a time, and their keys with them; single characters by their kind and the next one's; all else goes
@@ -39,9 +60,7 @@ export function encodeText(
   stop: number,
 ): number {
   const { bytes, view, tables } = state
-  const { short, byteKind, byteId, alone } = tables
-  const mask = short.length - 1
-  const shift = tables.shortShift
+  const { pieces, byteKind, byteId, alone } = tables
   const cased = tables.split.family === 'o200k'
   const mayLead = tables.split.family === 'gpt2' ? SPACE : WHITE
   let at = 0
@@ -96,21 +115,11 @@ export function encodeText(
       continue
     }
 
-    const hash = shortHash(k0, k1, k2)
-    let slot = (hash >>> shift) << 2
-    for (;;) {
-      // an empty slot is no key: no piece that is looked up ends in a zero byte
-      if (((short[slot]! ^ k0) | (short[slot | 1]! ^ k1) | (short[slot | 2]! ^ k2)) === 0) {
-        out[to] = short[slot | 3]!
-        to = (to + 1) | 0
-        break
-      }
-      if (short[slot | 3] === EMPTY) {
-        to = state.encodeShort(at, (end - at) | 0, hash, k0, k1, k2, out, to)
-        break
-      }
-      slot = (slot + 4) & mask
-    }
+    const id = (k1 | k2) === 0 ? findTiny(pieces, k0) : findShort(pieces, k0, k1, k2)
+    if (id !== EMPTY) {
+      out[to] = id
+      to = (to + 1) | 0
+    } else to = state.encodeShort(at, end, k0, k1, k2, out, to)
     at = end
   }
   return to
@@ -147,16 +156,8 @@ function encodePiece(
     if (size <= 8) k1 &= cut
     else k2 = view.getInt32(at + 8, true) & cut
   }
-  const { short } = tables
-  const mask = short.length - 1
-  const hash = shortHash(k0, k1, k2)
-  let slot = (hash >>> tables.shortShift) << 2
-  for (;;) {
-    if (((short[slot]! ^ k0) | (short[slot | 1]! ^ k1) | (short[slot | 2]! ^ k2)) === 0) {
-      out[to] = short[slot | 3]!
-      return to + 1
-    }
-    if (short[slot | 3] === EMPTY) return state.encodeShort(at, size, hash, k0, k1, k2, out, to)
-    slot = (slot + 4) & mask
-  }
+  const id = (k1 | k2) === 0 ? findTiny(tables.pieces, k0) : findShort(tables.pieces, k0, k1, k2)
+  if (id === EMPTY) return state.encodeShort(at, end, k0, k1, k2, out, to)
+  out[to] = id
+  return to + 1
 }

@@ -12,31 +12,19 @@ const LONG_WORDS = 32
 const LONG_IDS = LONG_WORDS - 2 - LONG / 4
 
 /**
- * Pieces of up to 12 bytes. Eight words a slot: the three words of the key, length | number of ids << 8, up to four
- * ids. A piece may be in either slot of a pair.
+ * Pieces of up to 12 bytes, none that ends in a zero byte. Eight words a slot: the three words of the key, number
+ * of ids, up to four ids. A piece may be in either slot of a pair.
  */
 export class ShortMemory {
   readonly #slots = new Int32Array(8 * SHORT_SLOTS)
 
   /** Writes the ids of a known piece and returns where they end, or `to` when it is not known. */
-  recall(
-    hash: number,
-    k0: number,
-    k1: number,
-    k2: number,
-    size: number,
-    out: Int32Array,
-    to: number,
-  ): number {
+  recall(hash: number, k0: number, k1: number, k2: number, out: Int32Array, to: number): number {
     const slots = this.#slots
     let slot = shortPlace(hash)
     for (let way = 0; way < 2; way++) {
-      const head = slots[slot + 3]!
-      if (
-        ((slots[slot]! ^ k0) | (slots[slot + 1]! ^ k1) | (slots[slot + 2]! ^ k2) | ((head & 0xff) ^ size)) ===
-        0
-      ) {
-        const count = head >>> 8
+      if (((slots[slot]! ^ k0) | (slots[slot + 1]! ^ k1) | (slots[slot + 2]! ^ k2)) === 0) {
+        const count = slots[slot + 3]!
         // at least two ids, else the piece were a token
         out[to] = slots[slot + 4]!
         out[to + 1] = slots[slot + 5]!
@@ -48,16 +36,7 @@ export class ShortMemory {
     return to
   }
 
-  store(
-    hash: number,
-    k0: number,
-    k1: number,
-    k2: number,
-    size: number,
-    ids: Int32Array,
-    from: number,
-    to: number,
-  ): void {
+  store(hash: number, k0: number, k1: number, k2: number, ids: Int32Array, from: number, to: number): void {
     if (to - from > SHORT_IDS) return
     const slots = this.#slots
     const slot = shortPlace(hash)
@@ -65,7 +44,7 @@ export class ShortMemory {
     slots[slot] = k0
     slots[slot + 1] = k1
     slots[slot + 2] = k2
-    slots[slot + 3] = size | ((to - from) << 8)
+    slots[slot + 3] = to - from
     for (let index = from; index < to; index++) slots[slot + 4 + index - from] = ids[index]!
   }
 }

@@ -57,10 +57,10 @@ function longestMatch(tables: MergeTables, bytes: Uint8Array, at: number, end: n
  * pair across the border had a lower rank than the merges around it, it would have come first.
  */
 function mayFollow(tables: MergeTables, before: number, after: number): boolean {
-  const { left, right } = tables
+  const { pair, left, right } = tables
   let limit = NONE
   for (;;) {
-    if (findPair(tables, before, after) < limit) return false
+    if (findPair(pair, before, after) < limit) return false
     if (before > after) {
       limit = before
       before = right[before]!

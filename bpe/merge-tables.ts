@@ -1,4 +1,4 @@
-import { shared, type Vocabulary } from './vocabulary.ts'
+import { powerOfTwo, shared, type Vocabulary } from './vocabulary.ts'
 
 /** No token: larger than every rank. */
 export const NONE = 0x7fffffff
@@ -24,7 +24,8 @@ export interface PairTables {
  * an open-addressing table too: node << 8 | byte, then the child (never 0); `nodeToken` is the rank that ends at
  * a node. Nodes 1 to 256 are the single bytes.
  */
-export interface MergeTables extends PairTables {
+export interface MergeTables {
+  readonly pair: PairTables
   readonly left: Int32Array
   readonly right: Int32Array
   readonly length: Int32Array
@@ -96,7 +97,7 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
   for (let byte = 0; byte < 256; byte++) if (byteRank[byte]! > 255) return undefined
 
   const bits = Math.max(32, powerOfTwo(8 * count))
-  const pairTables: PairTables = {
+  const pair: PairTables = {
     byteRank,
     bytePair: shared(Int32Array, 0x10000).fill(NONE),
     pairs: shared(Int32Array, 2 * powerOfTwo(2 * count)),
@@ -115,15 +116,15 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
     if (size === 1) continue
     const remain =
       size <= QUADRATIC
-        ? mergeShort(pairTables, bytes, at, size, parts, keys)
-        : mergeSlow(pairTables, bytes, at, size, parts)
+        ? mergeShort(pair, bytes, at, size, parts, keys)
+        : mergeSlow(pair, bytes, at, size, parts)
     if (remain !== 2) return undefined
     left[rank] = parts[0]!
     right[rank] = parts[1]!
-    if (size === 2) pairTables.bytePair[(bytes[at]! << 8) | bytes[at + 1]!] = rank
-    insertPair(pairTables, parts[0]!, parts[1]!, rank)
+    if (size === 2) pair.bytePair[(bytes[at]! << 8) | bytes[at + 1]!] = rank
+    insertPair(pair, parts[0]!, parts[1]!, rank)
   }
-  return { ...pairTables, left, right, length, ...buildTrie(vocabulary, length) }
+  return { pair, left, right, length, ...buildTrie(vocabulary, length) }
 }
 
 /**
@@ -278,8 +279,4 @@ function buildTrie(
   const sharedTokens = shared(Int32Array, nodes)
   sharedTokens.set(nodeToken.subarray(0, nodes))
   return { prefix, trie: sharedTrie, nodeToken: sharedTokens }
-}
-
-export function powerOfTwo(least: number): number {
-  return 2 ** Math.ceil(Math.log2(Math.max(2, least)))
 }

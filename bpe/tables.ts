@@ -1,8 +1,8 @@
 import { ShardmillError } from '../errors/index.ts'
 import { byteClasses, KIND, pointClasses } from './classes.ts'
-import { buildMergeTables, type MergeTables, NONE, powerOfTwo } from './merge-tables.ts'
+import { buildMergeTables, type MergeTables, NONE } from './merge-tables.ts'
 import { recognisePattern, type Split } from './patterns.ts'
-import { fillTables, slotShift } from './piece-table.ts'
+import { buildPieceTables, type PieceTables } from './piece-table.ts'
 import { aloneTable, END } from './single.ts'
 import { shared, sortVocabulary, type Vocabulary } from './vocabulary.ts'
 
@@ -18,9 +18,7 @@ export interface FastTables {
   /** Ids of the single bytes. */
   readonly byteId: Int32Array
   /** Tokens by their bytes (piece-table.ts). */
-  readonly short: Int32Array
-  readonly shortShift: number
-  readonly long: Int32Array
+  readonly pieces: PieceTables
   readonly merge: MergeTables
 }
 
@@ -55,14 +53,10 @@ function buildFast(vocabulary: Vocabulary): FastTables | undefined {
   const byteKind = shared(Uint8Array, 256)
   for (let byte = 0; byte < 256; byte++) byteKind[byte] = byte === 0xff ? END : byteClass[byte]! & KIND
   const byteId = shared(Int32Array, 256)
-  for (let byte = 0; byte < 256; byte++) byteId[byte] = ids[merge.byteRank[byte]!]!
-  const slots = powerOfTwo(2 * ids.length)
-  const short = shared(Int32Array, 4 * slots)
-  const long = shared(Int32Array, slots)
-  fillTables(vocabulary, short, long)
-  const shortShift = slotShift(short)
+  for (let byte = 0; byte < 256; byte++) byteId[byte] = ids[merge.pair.byteRank[byte]!]!
   const alone = aloneTable(split)
-  return { split, byteClass, pointClass, byteKind, alone, byteId, short, shortShift, long, merge }
+  const pieces = buildPieceTables(vocabulary)
+  return { split, byteClass, pointClass, byteKind, alone, byteId, pieces, merge }
 }
 
 function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {

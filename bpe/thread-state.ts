@@ -1,7 +1,7 @@
 import { LongMemory, ShortMemory } from './memory.ts'
 import { mergeLong } from './merge-long.ts'
 import { mergeShort, QUADRATIC } from './merge-tables.ts'
-import { LONG, longHash, sameBytes } from './piece-table.ts'
+import { LONG, longHash, SHORT, sameBytes, shortHash } from './piece-table.ts'
 import type { Text } from './scan.ts'
 import type { FastTables } from './tables.ts'
 import type { Vocabulary } from './vocabulary.ts'
@@ -65,30 +65,30 @@ export class ThreadState implements Text {
     bytes[length + 3] = 0xff
   }
 
-  /** Encodes a piece of at most 12 bytes that is not in the table of tokens. */
+  /** Encodes a piece of at most 12 bytes that is no token; its key is k0, k1, k2. */
   encodeShort(
     at: number,
-    size: number,
-    hash: number,
+    end: number,
     k0: number,
     k1: number,
     k2: number,
     out: Int32Array,
     to: number,
   ): number {
-    let end = this.#shortMemory.recall(hash, k0, k1, k2, size, out, to)
-    if (end !== to) return end
-    end = this.#merge(at, at + size, out, to, to + size)
-    this.#shortMemory.store(hash, k0, k1, k2, size, out, to, end)
-    return end
+    const hash = shortHash(k0, k1, k2)
+    let after = this.#shortMemory.recall(hash, k0, k1, k2, out, to)
+    if (after !== to) return after
+    after = this.#merge(at, end, out, to, to + SHORT)
+    this.#shortMemory.store(hash, k0, k1, k2, out, to, after)
+    return after
   }
 
   /** Encodes a piece that the table of short tokens cannot hold; writes no ids at or after `stop` if it is huge. */
   encodeLong(at: number, end: number, out: Int32Array, to: number, stop: number): number {
     const size = end - at
     if (size > LONG) return this.#merge(at, end, out, to, stop)
-    if (size < 13) return this.#merge(at, end, out, to, to + size)
-    const { long } = this.tables
+    if (size <= SHORT) return this.#merge(at, end, out, to, to + size)
+    const { long } = this.tables.pieces
     const mask = long.length - 1
     const hash = longHash(this.view, at, size)
     let slot = (hash << 2) & mask
@@ -113,7 +113,7 @@ export class ThreadState implements Text {
     const parts = this.#parts
     const count =
       length <= QUADRATIC
-        ? mergeShort(merge, this.bytes, at, length, parts, this.#keys)
+        ? mergeShort(merge.pair, this.bytes, at, length, parts, this.#keys)
         : mergeLong(merge, this.bytes, at, end, parts)
     const wanted = Math.min(count, stop - to)
     for (let index = 0; index < wanted; index++) out[to + index] = ids[parts[index]!]!

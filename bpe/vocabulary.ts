@@ -110,6 +110,10 @@ export function shared(
   return kind === Int32Array ? new Int32Array(buffer) : new Uint32Array(buffer)
 }
 
+export function powerOfTwo(least: number): number {
+  return 2 ** Math.ceil(Math.log2(Math.max(2, least)))
+}
+
 function bad(why: string): ShardmillError {
   return new ShardmillError('BAD_TOKENIZER', `the vocabulary is damaged: ${why}`, {
     hint: 'Take the tokenizer file from its source again.',

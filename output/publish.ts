@@ -4,7 +4,7 @@
  */
 import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
@@ -12,6 +12,7 @@ import type { Store } from '../store/types.ts'
 import { fileDigest } from './file-digest.ts'
 import { inspectOutputFolder } from './folder.ts'
 import { manifestName, type Output, type OutputFile, provenanceName } from './manifest.ts'
+import { encodeProvenance, readProvenanceFile } from './provenance.ts'
 
 export interface PublishOptions {
   readonly store: Store
@@ -30,11 +31,12 @@ export async function publish(
   output: Output,
   options: PublishOptions,
 ): Promise<'written' | 'unchanged'> {
-  const target = resolve(dir)
+  // Behind a symbolic link, the folder it leads to is the one to replace.
+  const target = await realpath(dir).catch(() => resolve(dir))
   try {
     await removeLeftovers(target)
     const found = await inspectOutputFolder(target)
-    if (found.state === 'ours' && (await isCurrent(target, output, options))) return 'unchanged'
+    if (found.state === 'ours' && (await isCurrent(target, found.names, output, options))) return 'unchanged'
     await replace(target, output, options)
     return 'written'
   } catch (error) {
@@ -63,17 +65,13 @@ async function replace(target: string, output: Output, options: PublishOptions):
     const lanes = await Promise.allSettled(Array.from({ length: parallel }, lane))
     for (const done of lanes) if (done.status === 'rejected') throw done.reason
     await writeFile(join(fresh, manifestName), chunks(Buffer.from(output.manifest)), () => {}, signal)
-    const provenance = [{ published: await fingerprints(fresh, output.files) }, ...output.provenance]
-    await writeFile(
-      join(fresh, provenanceName),
-      chunks(Buffer.from(provenance.map((line) => `${JSON.stringify(line)}\n`).join(''))),
-      () => {},
-      signal,
-    )
+    const provenance = encodeProvenance(await fingerprints(fresh, output.files), output.provenance)
+    await writeFile(join(fresh, provenanceName), chunks(provenance), () => {}, signal)
     await syncFolder(fresh)
     await swap(fresh, target)
   } catch (error) {
-    await rm(fresh, { recursive: true, force: true })
+    // What cannot be removed now goes with the next publish; the failure itself is what matters.
+    await rm(fresh, { recursive: true, force: true }).catch(() => {})
     throw error
   }
 }
@@ -81,40 +79,37 @@ async function replace(target: string, output: Output, options: PublishOptions):
 /** The new folder takes the target's name; an old output steps aside first, and is put back if that fails. */
 async function swap(fresh: string, target: string): Promise<void> {
   const found = await inspectOutputFolder(target)
-  if (found.state !== 'ours') {
+  const old = found.state === 'ours' ? siblingName(target, 'old') : undefined
+  if (old !== undefined) await rename(target, old)
+  let swapped = false
+  try {
     await rename(fresh, target) // over nothing, or an empty folder
-  } else {
-    const old = siblingName(target, 'old')
-    await rename(target, old)
-    try {
-      await rename(fresh, target)
-    } catch (error) {
-      await rename(old, target)
-      throw error
-    }
-    await rm(old, { recursive: true, force: true })
+    swapped = true
+    await syncFolder(dirname(target))
+  } catch (error) {
+    if (swapped) await rename(target, fresh)
+    if (old !== undefined) await rename(old, target)
+    throw error
   }
-  await syncFolder(dirname(target))
+  if (old !== undefined) await rm(old, { recursive: true, force: true }).catch(() => {})
 }
 
-/** Whether the folder holds this very output: manifest equal, and every file untouched since it was written (or equal on reading). */
+/** Whether the folder holds this very output: manifest equal, nothing more, and every file untouched since it was written (or equal on reading). */
 async function isCurrent(
   target: string,
+  names: readonly string[],
   output: Output,
   { recheck, signal }: PublishOptions,
 ): Promise<boolean> {
-  let written: Readonly<Record<string, string>>
-  try {
-    if ((await readFile(join(target, manifestName), 'utf8')) !== output.manifest) return false
-    const [first = ''] = (await readFile(join(target, provenanceName), 'utf8')).split('\n', 1)
-    written = (JSON.parse(first) as { published: Record<string, string> }).published
-  } catch {
-    return false
-  }
+  const text = await readFile(join(target, manifestName), 'utf8').catch(() => undefined)
+  if (text !== output.manifest) return false
+  const provenance = await readProvenanceFile(target)
+  if (provenance === undefined || names.length !== output.files.length + 2) return false
   const now = await fingerprints(target, output.files).catch(() => ({}) as Record<string, string>)
   for (const file of output.files) {
     signal.throwIfAborted()
-    if (recheck !== true && now[file.path] !== undefined && now[file.path] === written[file.path]) continue
+    const { [file.path]: is } = now
+    if (recheck !== true && is !== undefined && is === provenance.published[file.path]) continue
     const digest = await fileDigest(join(target, file.path)).catch(() => undefined)
     if (digest?.sha256 !== file.sha256) return false
   }
@@ -217,6 +212,16 @@ function outputError(error: unknown, dir: string): unknown {
       retryable: true,
       cause: error,
     })
+  }
+  if (code === 'EBUSY' || code === 'EXDEV') {
+    return new ShardmillError(
+      'OUTPUT',
+      `${dir} cannot be replaced as a whole (${code}); it may be a mount point`,
+      {
+        hint: 'Name a folder inside it with --out.',
+        cause: error,
+      },
+    )
   }
   if (code === 'EACCES' || code === 'EPERM' || code === 'EROFS') {
     return new ShardmillError('OUTPUT', `${dir} cannot be written (${code})`, {

@@ -1,9 +1,8 @@
 /** From a file of an output folder back through every stage to the source files, by the manifest alone. */
-import { readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { LockedFile } from '../pipeline/lock.ts'
 import type { Circumstances, Digest, Json } from '../store/types.ts'
-import { type Manifest, type ManifestFile, type ManifestStage, provenanceName } from './manifest.ts'
+import type { Manifest, ManifestFile, ManifestStage } from './manifest.ts'
+import { readProvenanceFile } from './provenance.ts'
 
 export type TraceNode =
   | {
@@ -22,15 +21,7 @@ export type TraceNode =
 
 /** Circumstances by stage key; empty when the file is gone or damaged (the trace is whole without it). */
 export async function readProvenance(dir: string): Promise<ReadonlyMap<Digest, Circumstances>> {
-  const found = new Map<Digest, Circumstances>()
-  const text = await readFile(join(dir, provenanceName), 'utf8').catch(() => '')
-  for (const line of text.split('\n')) {
-    try {
-      const { key, circumstances } = JSON.parse(line) as { key?: Digest; circumstances?: Circumstances }
-      if (key !== undefined && circumstances !== undefined) found.set(key, circumstances)
-    } catch {}
-  }
-  return found
+  return (await readProvenanceFile(dir))?.circumstances ?? new Map()
 }
 
 /** The stage that made `file` and what it was made from; undefined for config.json and the like. */

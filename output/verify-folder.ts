@@ -24,6 +24,7 @@ import {
   provenanceName,
   readManifest,
 } from './manifest.ts'
+import { readProvenanceFile } from './provenance.ts'
 
 export interface Problem {
   readonly file: string
@@ -109,6 +110,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
   }
   checkNumbering(manifest, problem)
   await checkConfig(dir, manifest, problem)
+  await checkProvenance(dir, problem)
   const known = new Set([manifestName, provenanceName, ...manifest.files.map(({ path }) => path)])
   for (const name of (await readdir(dir)).sort())
     if (!known.has(name)) problem(name, 'is not in the manifest')
@@ -248,6 +250,13 @@ function checkNumbering(manifest: Manifest, problem: (file: string, why: string)
     if (facts?.tokens !== tokens)
       problem(manifestName, `says ${facts?.tokens} tokens for ${split}, but its shards have ${tokens}`)
   }
+}
+
+/** The file may be absent (it names machines and users); one that is there must be whole. */
+async function checkProvenance(dir: string, problem: (file: string, why: string) => void): Promise<void> {
+  const there = (await readdir(dir)).includes(provenanceName)
+  if (there && (await readProvenanceFile(dir)) === undefined)
+    problem(provenanceName, 'does not have the digest that its last line names')
 }
 
 async function checkConfig(

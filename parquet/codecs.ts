@@ -1,5 +1,6 @@
 import { brotliDecompressSync, unzipSync } from 'node:zlib'
 import { Damage } from './damage.ts'
+import { decompressLz4Block, decompressLz4Hadoop } from './lz4.ts'
 import { loadZstd } from './zstd.ts'
 
 /** Gives back exactly `size` bytes, or throws `Damage`. */
@@ -30,15 +31,9 @@ const loaders: Readonly<Record<number, () => Promise<Decompress>>> = {
   1: loadSnappy,
   2: async () => zlibCodec('gzip', unzipSync),
   4: async () => zlibCodec('brotli', brotliDecompressSync),
-  5: async () => {
-    const { decompressLz4 } = await import('hyparquet-compressors')
-    return guarded('lz4', 256, decompressLz4)
-  },
+  5: async () => decompressLz4Hadoop,
   6: loadZstd,
-  7: async () => {
-    const { decompressLz4Raw } = await import('hyparquet-compressors')
-    return guarded('lz4', 256, decompressLz4Raw)
-  },
+  7: async () => decompressLz4Block,
 }
 
 /** Past this many bytes a decompressor in WebAssembly is thrown away after use: its memory never shrinks. */
@@ -85,21 +80,6 @@ function zlibCodec(
       throw new Damage(`its ${name} data are damaged (${message(error)})`)
     }
     return exactly(new Uint8Array(output.buffer, output.byteOffset, output.length), size)
-  }
-}
-
-/** For decompressors that allocate what they are told to: not more than `ratio` times the input could give. */
-function guarded(name: string, ratio: number, run: Decompress): Decompress {
-  return (input, size) => {
-    if (size > input.length * ratio + 64)
-      throw new Damage(`${input.length} bytes of ${name} cannot hold ${size}`)
-    let output: Uint8Array
-    try {
-      output = run(input, size)
-    } catch (error) {
-      throw new Damage(`its ${name} data are damaged (${message(error)})`)
-    }
-    return exactly(output, size)
   }
 }
 

@@ -134,6 +134,10 @@ function magic(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes)
 }
 
-function refusal(source: ByteSource, why: string, hint = 'Download or write the file again.'): ShardmillError {
+function refusal(
+  source: ByteSource,
+  why: string,
+  hint = 'Download or write the file again.',
+): ShardmillError {
   return new ShardmillError('BAD_FILE', why, { at: { file: source.name }, hint })
 }

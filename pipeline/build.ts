@@ -165,7 +165,7 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
       sources: sources.map(({ seed, start, stop, step, repeat }) => ({ seed, start, stop, step, repeat })),
     },
     inputs: Object.fromEntries(built.map((source, i) => [`source.${i}`, source.blocks])),
-    hints: { labels: sources.map((source, i) => `${split}.${i} (${source.label})`) },
+    hints: { labels: sources.map((source, i) => `splits.${split}[${i}] (${source.label})`) },
   })
   const segments = numberedOutputs(shuffled, 'segment')
   const count = lengthOf(segments)

@@ -13,11 +13,11 @@ export const stages = {
   /** a file of the hub → blob */
   download: { version: 1, lane: 'io' },
   /** source file → its partitions */
-  scan: { version: 1, lane: 'cpu' },
+  scan: { version: 1, lane: 'cpu', opens: 'file' },
   /** tokenizer file → vocabulary in our own form */
   tokenizer: { version: 1, lane: 'cpu' },
   /** partition → conversations, and the rows set aside */
-  format: { version: 1, lane: 'cpu' },
+  format: { version: 1, lane: 'cpu', opens: 'file' },
   /** conversations → token block and its index */
   tokenize: { version: 1, lane: 'cpu' },
   /** all indices of a split → one segment a shard: which rows stand where */
@@ -28,7 +28,14 @@ export const stages = {
   verify: { version: 1, lane: 'cpu' },
   /** fingerprints of two splits → conversations that stand in both */
   overlap: { version: 1, lane: 'cpu' },
-} as const satisfies Record<string, { version: number; lane: Lane }>
+} as const satisfies Record<string, StageFacts>
+
+export interface StageFacts {
+  readonly version: number
+  readonly lane: Lane
+  /** An input that is read here and there, by its path: whoever runs the stage has it hashed whole beforehand. */
+  readonly opens?: string
+}
 
 /** io waits on the network; cpu keeps a core busy. */
 export type Lane = 'io' | 'cpu'

@@ -1,4 +1,4 @@
-/** What runs inside a worker thread: one stage call, or the building of encoder tables. */
+/** What runs inside a worker thread: a stage call, the building of encoder tables, the checking of a blob. */
 import { buildTables, type EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
@@ -23,6 +23,15 @@ export interface TablesTask {
   readonly vocabulary: Digest
 }
 
+/** Reads a blob whole, which fails when it is not the bytes of its name. */
+export interface CheckTask {
+  readonly kind: 'check'
+  readonly store: string
+  readonly blob: Digest
+}
+
+export type Task = StageTask | TablesTask | CheckTask
+
 /** Errors cross threads as facts: structured cloning keeps an Error's message but not its fields. */
 export type TaskResult<T> =
   | { readonly ok: true; readonly value: T }
@@ -39,19 +48,19 @@ function storeAt(location: string): Promise<Store> {
   return store
 }
 
-export async function runTask(
-  task: StageTask | TablesTask,
-): Promise<TaskResult<StageOutput | EncoderTables>> {
+export async function runTask(task: Task): Promise<TaskResult<StageOutput | EncoderTables | undefined>> {
   try {
     const store = await storeAt(task.store)
-    return {
-      ok: true,
-      value: task.kind === 'tables' ? await tablesOf(store, task.vocabulary) : await runStage(store, task),
-    }
+    return { ok: true, value: await work(store, task) }
   } catch (error) {
     if (isShardmillError(error)) return { ok: false, error: error.toFacts() }
     throw error
   }
+}
+
+function work(store: Store, task: Task): Promise<StageOutput | EncoderTables | undefined> {
+  if (task.kind === 'tables') return tablesOf(store, task.vocabulary)
+  return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task)
 }
 
 async function runStage(store: Store, { call, meter, tables }: StageTask): Promise<StageOutput> {
@@ -70,6 +79,10 @@ async function runStage(store: Store, { call, meter, tables }: StageTask): Promi
 
 async function tablesOf(store: Store, vocabulary: Digest): Promise<EncoderTables> {
   return buildTables(decodeVocabulary(await store.readBlobBytes(vocabulary)))
+}
+
+async function checkBlob(store: Store, blob: Digest): Promise<undefined> {
+  for await (const _ of store.readBlob(blob));
 }
 
 /** Turns what `runTask` returned back into a value or a throw. */

@@ -26,12 +26,9 @@ export function batchOfObjects(
     const owners = objects.map((_, i) => i)
     const values = objects.map((object, i) => {
       if (object === undefined) return null
-      if (!(name in object))
-        badRows.set(
-          i,
-          `no field ${JSON.stringify(name)}; there are: ${Object.keys(object).slice(0, 12).join(', ') || 'none'}`,
-        )
-      return object[name] ?? null
+      if (Object.hasOwn(object, name)) return object[name] ?? null
+      badRows.set(i, `no field ${JSON.stringify(name)}; there are: ${fieldsOf(object)}`)
+      return null
     })
     columns[name] = columnOf(values, owners, type, name, badRows)
   }
@@ -114,18 +111,27 @@ function columnOf(
     return {}
   })
   const fields = Object.fromEntries(
-    Object.entries(type.fields).map(([name, field]) => [
-      name,
-      columnOf(
-        objects.map((object) => object[name] ?? null),
-        owners,
-        field,
-        `${name} of ${path}`,
-        badRows,
-      ),
-    ]),
+    Object.entries(type.fields).map(([name, field]) => {
+      const inner = objects.map((object, i) => {
+        if (Object.hasOwn(object, name)) return object[name] ?? null
+        const owner = owners[i]!
+        if (valid[i] === 1 && !badRows.has(owner)) {
+          badRows.set(owner, `${path} has no field ${JSON.stringify(name)}; there are: ${fieldsOf(object)}`)
+        }
+        return null
+      })
+      return [name, columnOf(inner, owners, field, `${name} of ${path}`, badRows)]
+    }),
   )
   return { kind: 'struct', length, fields, valid }
+}
+
+/** A row's field names for an error, few and short. */
+function fieldsOf(object: Record<string, unknown>): string {
+  const names = Object.keys(object)
+    .slice(0, 12)
+    .map((name) => (name.length > 40 ? `${name.slice(0, 37)}...` : name))
+  return names.join(', ') || 'none'
 }
 
 function kindOf(value: unknown): string {

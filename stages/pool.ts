@@ -4,9 +4,10 @@ import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { Piscina } from 'piscina'
 import type { EncoderTables } from '../bpe/index.ts'
-import type { StageCall } from '../pipeline/stage.ts'
+import { isShardmillError } from '../errors/index.ts'
+import { type StageCall, type StageFacts, stages } from '../pipeline/stage.ts'
 import type { Digest } from '../store/types.ts'
-import { type StageTask, type TablesTask, type TaskResult, unwrap } from './cpu-worker.ts'
+import { type Task, type TaskResult, unwrap } from './cpu-worker.ts'
 import type { StageOutput } from './define-stage.ts'
 import type { Meter } from './meter.ts'
 
@@ -28,19 +29,34 @@ export function createStagePool(storeLocation: string, threads = availableParall
     execArgv: process.execArgv.filter((flag) => !flag.startsWith('--inspect')),
   })
   const tables = new Map<Digest, Promise<EncoderTables>>()
+  const checked = new Map<Digest, Promise<undefined>>()
 
-  const send = async <T>(task: StageTask | TablesTask, signal: AbortSignal): Promise<T> => {
+  const send = async <T>(task: Task, signal: AbortSignal): Promise<T> => {
     signal.throwIfAborted()
     return unwrap((await pool.run(task, { signal })) as TaskResult<T>)
   }
-  const tablesFor = (vocabulary: Digest, signal: AbortSignal): Promise<EncoderTables> => {
-    let built = tables.get(vocabulary)
-    if (built === undefined) {
-      built = send<EncoderTables>({ kind: 'tables', store: storeLocation, vocabulary }, signal)
-      tables.set(vocabulary, built)
-      built.catch(() => tables.delete(vocabulary))
+  /** What all stages need of one blob is done once, by the first that asks. */
+  const once = async <T>(
+    done: Map<Digest, Promise<T>>,
+    blob: Digest,
+    task: Task,
+    signal: AbortSignal,
+  ): Promise<T> => {
+    for (;;) {
+      const others = done.get(blob)
+      if (others === undefined) {
+        const own = send<T>(task, signal)
+        done.set(blob, own)
+        own.catch(() => done.delete(blob))
+        return own
+      }
+      try {
+        return await others
+      } catch (error) {
+        // The one who asked first was cancelled: that is not our failure.
+        if (signal.aborted || isShardmillError(error)) throw error
+      }
     }
-    return built
   }
 
   return {
@@ -48,7 +64,20 @@ export function createStagePool(storeLocation: string, threads = availableParall
     async run(call, meter, signal) {
       const vocabulary = call.inputs['vocabulary']
       const shared =
-        vocabulary === undefined ? undefined : { vocabulary, tables: await tablesFor(vocabulary, signal) }
+        vocabulary === undefined
+          ? undefined
+          : {
+              vocabulary,
+              tables: await once(
+                tables,
+                vocabulary,
+                { kind: 'tables', store: storeLocation, vocabulary },
+                signal,
+              ),
+            }
+      const { opens }: StageFacts = stages[call.stage]
+      const blob = opens === undefined ? undefined : call.inputs[opens]
+      if (blob !== undefined) await once(checked, blob, { kind: 'check', store: storeLocation, blob }, signal)
       return send({ kind: 'stage', store: storeLocation, call, meter: meter.shared, tables: shared }, signal)
     },
     close: () => pool.destroy(),

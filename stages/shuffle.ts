@@ -35,6 +35,7 @@ export const shuffle = defineStage({
     const labels = (call.hints as { labels?: readonly string[] } | undefined)?.labels ?? []
     const rows = new SplitRows()
     const taken: Uint32Array[] = []
+    let conversations = 0
     const sources: ({ rows: number } & ReturnType<SplitRows['figures']>)[] = []
     for (const [i, slice] of params.sources.entries()) {
       const list = JSON.parse(
@@ -46,9 +47,12 @@ export const shuffle = defineStage({
         signal.throwIfAborted()
       }
       const picked = pick(first, rows.count - first, slice, labels[i] ?? `source ${i}`)
-      for (let r = 0; r < slice.repeat; r++) taken.push(picked)
+      conversations += picked.length * slice.repeat
+      for (let r = 0; picked.length > 0 && r < slice.repeat && conversations <= mostConversations; r++)
+        taken.push(picked)
       sources.push({ rows: rows.count - first, ...rows.figures(picked, slice.repeat) })
     }
+    checkCount(conversations, labels[0]?.replace(/\[.*/s, '') ?? 'the split')
     const order = concatenated(taken)
     reorder(order, params.shuffle)
     const outputs: Record<string, BlobRef> = {}
@@ -74,6 +78,24 @@ export const shuffle = defineStage({
     }
   },
 })
+
+/** So many have numbers of 32 bits; an order of them fills 8 GB. */
+const mostConversations = 2 ** 31 - 1
+
+function checkCount(conversations: number, split: string): void {
+  if (conversations === 0) {
+    throw new ShardmillError('RECIPE', `${split} has no conversations`, {
+      hint: 'Its sources have no rows, or start, stop and repeat leave none of them. Leave out a split that is to be empty.',
+    })
+  }
+  if (conversations > mostConversations) {
+    throw new ShardmillError(
+      'RECIPE',
+      `${split} has ${conversations} conversations, more than the ${mostConversations} that can be put in order`,
+      { hint: 'Lower repeat, or split the recipe in two.' },
+    )
+  }
+}
 
 /** The rows a source gives, in its own order: permutation, then slice. Numbers count from the split's first row. */
 function pick(first: number, rows: number, { seed, start, stop, step }: Slice, label: string): Uint32Array {

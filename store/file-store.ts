@@ -6,7 +6,7 @@
 import { randomBytes } from 'node:crypto'
 import { stat as statPath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
-import { isShardmillError, ShardmillError } from '../errors/index.ts'
+import { ShardmillError } from '../errors/index.ts'
 import {
   corruptBlob,
   FileBlobWriter,
@@ -37,7 +37,7 @@ import {
   syncFolder,
   writeAll,
 } from './fs-calls.ts'
-import { naming } from './fs-errors.ts'
+import { isFullDisk, naming } from './fs-errors.ts'
 import { type Expected, importIntoStore } from './import-file.ts'
 import { foldersOf, type Layout, layoutOf, VERSION } from './layout.ts'
 import { LEASE_TIMES, type Lease, type LeaseTimes, takeLease } from './leases.ts'
@@ -104,7 +104,7 @@ export async function openFileStore(folder: string, options: FileStoreOptions = 
       await tag(layout, (await store.member()).token)
     } catch (error) {
       // A full disk still serves what is cached.
-      if (!isShardmillError(error, 'STORE') || error.details?.['errno'] !== 'ENOSPC') throw error
+      if (!isFullDisk(error)) throw error
     }
   })
   return store

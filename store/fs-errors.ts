@@ -49,6 +49,12 @@ export function storeError(error: unknown, root: string): unknown {
   }
 }
 
+/** True for what `storeError` makes of a full disk or an exceeded quota. */
+export function isFullDisk(error: unknown): boolean {
+  if (!isShardmillError(error, 'STORE')) return false
+  return error.details?.['errno'] === 'ENOSPC' || error.details?.['errno'] === 'EDQUOT'
+}
+
 /** Runs a piece of the store's work; its file system failures come out as `storeError` says them. */
 export async function naming<T>(root: string, work: () => Promise<T>): Promise<T> {
   try {

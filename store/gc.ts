@@ -50,6 +50,7 @@ export interface GcResult {
  */
 export async function collectGarbage(store: FileStore, options: GcOptions = {}): Promise<GcResult> {
   return naming(store.layout.root, async () => {
+    if (store.readOnly) throw new TypeError(`the store ${store.name} was opened to look only`)
     const dryRun = options.dryRun ?? false
     const lease = dryRun ? await store.member() : await takeGcLease(store.layout, store.leaseTimes)
     try {

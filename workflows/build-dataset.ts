@@ -52,7 +52,11 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
           onPartDone: (place, totals) => verified.push({ split: place.id, totals }),
         })
         if ('tooLong' in walked) {
-          return await continueAsNew<typeof buildDataset>({ ...args, carried: { build, repairs, ran: walked.ran } })
+          return await continueAsNew<typeof buildDataset>({
+            ...args,
+            limits: walked.limits,
+            carried: { build, repairs, ran: walked.ran },
+          })
         }
         state = 'publishing'
         const report = await store.publish.executeWithOptions({ summary: `${args.name}: publish to ${args.out}` }, [

@@ -16,7 +16,7 @@ export function failureOf(error: unknown): unknown {
   if (application !== undefined) {
     return ApplicationFailure.create({
       message: application.message,
-      type: application.type ?? null,
+      type: application.type ?? 'BUG',
       nonRetryable: true,
       details: application.details ?? [],
       ...(error instanceof Error && error !== application ? { cause: error } : {}),

@@ -6,8 +6,11 @@ import type { PartInput, PartOutput } from './types.ts'
 
 export { buildDataset } from './build-dataset.ts'
 
-function workflowOf<A, R>(part: Part<A, R>): (input: PartInput<A>) => Promise<PartOutput<R>> {
-  return (input) => partWorkflow(part, input)
+/** Parents and children agree on a part's types by its name; across the server everything is JSON. */
+type PartWorkflow = (input: PartInput<unknown>) => Promise<PartOutput<unknown>>
+
+function workflowOf<A, R>(part: Part<A, R>): PartWorkflow {
+  return (input) => partWorkflow(part, input as PartInput<A>)
 }
 
 /** One split: its sources, its order, its shards up to their verification. */

@@ -19,7 +19,10 @@ export interface WalkOptions {
   readonly onStart?: (runner: WorkflowRunner) => void
 }
 
-export type Walked<R> = { readonly result: R; readonly totals: Totals } | { readonly tooLong: true; readonly ran: Totals }
+export type Walked<R> =
+  | { readonly result: R; readonly totals: Totals }
+  /** `limits` are those for the run that continues this one. */
+  | { readonly tooLong: true; readonly ran: Totals; readonly limits: Limits }
 
 /**
  * Runs a part with activities. Ends early, with nothing in flight, when the history is long: whoever continues
@@ -42,7 +45,7 @@ export async function walk<A, R>(part: Part<A, R>, args: A, options: WalkOptions
     return await scope.run(() =>
       Promise.race([
         part.run(args, runner.root()).then((result) => ({ result, totals: continued(runner.totals, ran) })),
-        runner.drained.then(() => ({ tooLong: true as const, ran: ranOnly(continued(runner.totals, ran)) })),
+        runner.drained.then(() => ({ tooLong: true as const, ran: ranOnly(continued(runner.totals, ran)), limits: runner.nextLimits() })),
       ]),
     )
   } catch (error) {
@@ -67,7 +70,7 @@ export async function partWorkflow<A, R>(part: Part<A, R>, input: PartInput<A>):
   try {
     const walked = await walk(part, args, { build, limits, ran, title, onStart: (started) => (runner = started) })
     if ('result' in walked) return walked
-    return await continueAsNew<(input: PartInput<A>) => Promise<PartOutput<R>>>({ ...input, ran: walked.ran })
+    return await continueAsNew<(input: PartInput<A>) => Promise<PartOutput<R>>>({ ...input, ran: walked.ran, limits: walked.limits })
   } catch (error) {
     throw failureOf(error)
   }

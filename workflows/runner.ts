@@ -95,17 +95,19 @@ export class WorkflowRunner {
     return result
   }
 
-  async part<A, R>(part: Part<A, R>, args: A, place: PartPlace, path: string): Promise<R> {
+  /** A part that the store holds whole. */
+  found(place: PartPlace, path: string): { readonly result: unknown } | undefined {
     const found = this.options.found.parts[path]
-    if (found !== undefined) {
-      const totals: MutableTotals = {}
-      for (const [stage, count] of Object.entries(found.cached)) totalsOf(totals, stage).cached = count
-      addTotals(this.totals, totals)
-      this.options.onPartDone(place, totals)
-      return found.result as R
-    }
+    if (found === undefined) return undefined
+    const totals: MutableTotals = {}
+    for (const [stage, count] of Object.entries(found.cached)) totalsOf(totals, stage).cached = count
+    addTotals(this.totals, totals)
+    if (place.large) this.options.onPartDone(place, totals)
+    return found
+  }
+
+  async child<A, R>(part: Part<A, R>, args: A, place: PartPlace, path: string): Promise<R> {
     return this.inSlot(async () => {
-      // Named after the root, so that ids stay short however deep the parts nest.
       const workflowId = `${workflowInfo().workflowId}${path}`
       const { build, limits } = this.options
       this.children.set(workflowId, place)
@@ -147,6 +149,13 @@ export class WorkflowRunner {
     return this.activities.store.storeList.executeWithOptions({ summary }, [{ lists }])
   }
 
+  /** A run that only met what was cached has not come further: the next one gets more room. */
+  nextLimits(): Limits {
+    const { limits } = this.options
+    if (Object.values(this.totals).some(({ run }) => run > 0)) return limits
+    return { ...limits, history: 2 * (limits.history ?? defaultHistory) }
+  }
+
   /** Resolves once nothing is in flight. */
   async quiet(): Promise<void> {
     if (this.active > 0) await new Promise<void>((resolve) => this.whenQuiet.push(resolve))
@@ -186,10 +195,12 @@ class PathRunner implements Runner {
     this.path = path
   }
 
-  part<A, R>(part: Part<A, R>, args: A, place: PartPlace): Promise<R> {
+  async part<A, R>(part: Part<A, R>, args: A, place: PartPlace): Promise<R> {
     const path = `${this.path}/${place.id}`
-    if (!place.large) return part.run(args, new PathRunner(this.runner, path))
-    return this.runner.part(part, args, place, path)
+    const found = this.runner.found(place, path)
+    if (found !== undefined) return found.result as R
+    if (place.large) return this.runner.child(part, args, place, path)
+    return part.run(args, new PathRunner(this.runner, path))
   }
 
   each<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {

@@ -3,9 +3,7 @@ import { resolve } from 'node:path'
 import { type BuildOutcome, build } from '../../engine/build.ts'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
 import { lockPath, readLock, writeLock } from '../../recipe/lock-file.ts'
-import { cleanText } from '../clean-text.ts'
-import { count, duration, table } from '../format-text.ts'
-import { paint } from '../paint.ts'
+import { type BuildFacts, showFacts } from '../build-facts.ts'
 import { ProgressView } from '../progress.ts'
 import type { CommandContext } from '../run.ts'
 import { storeLocation, threadCount } from '../settings.ts'
@@ -19,6 +17,9 @@ export interface BuildFlags {
   readonly writeLock?: string | true
   readonly recheck?: boolean
   readonly json?: boolean
+  /** An address, or true for wherever Temporal's own settings say. */
+  readonly temporal?: string | true
+  readonly detach?: boolean
 }
 
 export async function buildCommand(
@@ -26,6 +27,11 @@ export async function buildCommand(
   recipe: string,
   flags: BuildFlags,
 ): Promise<void> {
+  if (flags.temporal !== undefined) {
+    const { buildOnTemporal } = await import('../temporal/build.ts')
+    return buildOnTemporal(context, recipe, await readRecipe(recipe), flags)
+  }
+  if (flags.detach === true) throw new ShardmillError('USAGE', '--detach needs --temporal')
   const startedAt = performance.now()
   const view = new ProgressView({ quiet: context.quiet || flags.json === true, verbose: context.verbose })
   try {
@@ -51,8 +57,7 @@ export async function buildCommand(
     })
     view.close()
     const seconds = (performance.now() - startedAt) / 1000
-    if (flags.json === true) process.stdout.write(`${JSON.stringify(report(outcome, flags.out, seconds))}\n`)
-    else if (!context.quiet) process.stdout.write(summary(outcome, flags.out, seconds))
+    showFacts(factsOf(outcome), { out: flags.out, seconds, json: flags.json === true, quiet: context.quiet })
   } catch (error) {
     view.close()
     if (isShardmillError(error, 'INTERRUPTED')) {
@@ -83,79 +88,22 @@ export async function readRecipe(file: string): Promise<string> {
   }
 }
 
-/** The --json object; its fields are a promise (docs/cli.md). */
-function report(
-  { lock, result, output, published, run, cached }: BuildOutcome,
-  out: string,
-  seconds: number,
-) {
+/** What the report and the summary show of a build in this process. */
+function factsOf({ lock, result, output, published, run, cached }: BuildOutcome): BuildFacts {
   const split = (name: 'val' | 'train') => {
     const { conversations, tokens, trainedTokens, truncated, shards, sources } = result.splits[name]
     return { conversations, tokens, trainedTokens, shards: shards.length, truncated, sources }
   }
   return {
-    schema: 1,
     name: lock.name,
-    output: resolve(out),
     published,
-    stages: { run, cached },
+    run,
+    cached,
     splits: { val: split('val'), train: split('train') },
     vocabularySize: result.vocabularySize,
     dtype: result.dtype,
     overlap: result.overlap,
+    fileCount: output.files.length,
     files: output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes })),
-    seconds: Math.round(seconds * 1000) / 1000,
   }
-}
-
-function summary(
-  { lock, result, output, published, run, cached }: BuildOutcome,
-  out: string,
-  seconds: number,
-): string {
-  const color = paint(process.stdout)
-  const rows = [['', 'conversations', 'tokens', 'trained', 'truncated', 'shards']]
-  for (const name of ['val', 'train'] as const) {
-    const split = result.splits[name]
-    if (split.sources.length === 0) continue
-    rows.push([name, ...figures(split), count(split.shards.length)])
-    for (const source of split.sources) rows.push([`  ${cleanText(source.label)}`, ...figures(source), ''])
-  }
-  const notes: string[] = []
-  const rejected = [...result.splits.val.sources, ...result.splits.train.sources].reduce(
-    (sum, source) => sum + source.rejected,
-    0,
-  )
-  if (rejected > 0) notes.push(`${count(rejected)} bad rows were set aside: rejected.jsonl lists them.`)
-  if (result.overlap > 0) notes.push(`${count(result.overlap)} conversations stand in val and in train.`)
-  for (const name of ['val', 'train'] as const) {
-    const untrained = result.splits[name].sources.reduce((sum, source) => sum + source.untrained, 0)
-    if (untrained > 0)
-      notes.push(
-        `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,
-      )
-  }
-  const work =
-    run === 0
-      ? `everything was cached (${count(cached)} stages)`
-      : `${count(run)} stages run, ${count(cached)} cached`
-  const size = output.files.length
-  return [
-    color.bold(lock.name),
-    table(rows),
-    ...notes.map((note) => color.yellow(note)),
-    `${work}, ${duration(seconds)}`,
-    `${out}: ${size} files ${published === 'unchanged' ? 'already there, unchanged' : 'written'}`,
-    '',
-  ].join('\n')
-}
-
-function figures(of: {
-  conversations: number
-  tokens: number
-  trainedTokens: number
-  truncated: number
-}): string[] {
-  const share = of.tokens === 0 ? '-' : `${((100 * of.trainedTokens) / of.tokens).toFixed(1)}%`
-  return [count(of.conversations), count(of.tokens), share, count(of.truncated)]
 }

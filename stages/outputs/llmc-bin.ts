@@ -28,6 +28,11 @@ export function shardNames(
   return { tokens: `${stem}.bin`, mask: `${stem}_mask.bin` }
 }
 
+/** Whether `shardNames` gives this name to some shard. */
+export function isShardName(name: string): boolean {
+  return /^sft_(?:val|train)_\d{6,}(?:_mask)?\.bin$/.test(name)
+}
+
 /** The 1024 bytes before the tokens. `tokens` must be under 2^31: the head's count is an int32. */
 export function encodeHead(dtype: Dtype, tokens: number): Uint8Array {
   if (tokens >= 2 ** 31) throw new RangeError(`${tokens} tokens do not fit one shard`)

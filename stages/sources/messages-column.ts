@@ -53,6 +53,14 @@ export function roleNames(map: Readonly<Record<string, 'system' | 'user' | 'assi
   }
 }
 
+/** `"human" or "user"`: how the data may call a role. */
+function namesOf({ names, meaning }: RoleNames, role: number): string {
+  return names
+    .filter((_, k) => meaning[k] === role)
+    .map((name) => quoted(Buffer.from(name).toString('utf8')))
+    .join(' or ')
+}
+
 /**
  * Writes list `i` of `messages` as a conversation. As nanochat's SmolTalk task checks: at least one message;
  * without an optional leading system message at least two; then user, assistant, user, … in turn.
@@ -83,7 +91,7 @@ export function writeMessages(
       if (meaning !== expected) {
         const found = isNull(role, m) ? 'null' : quoted(textAt(role, m))
         throw new BadRow(
-          `message ${m - first} is from ${found}, expected ${expected === 1 ? '"user"' : '"assistant"'} (roles alternate, the user first, after an optional system message)`,
+          `message ${m - first} is from ${found}, expected ${namesOf(roles, expected)} (roles alternate, the user first, after an optional system message)`,
         )
       }
       turn++

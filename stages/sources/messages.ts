@@ -7,6 +7,7 @@
  *   alpaca    {"instruction": "…", "input": "…", "output": "…"}
  */
 import { z } from 'zod'
+import { nearest } from '../../errors/nearest.ts'
 import type { ColumnType, ListColumn, StringColumn } from '../../parquet/columns.ts'
 import type { Json } from '../../store/types.ts'
 import { roleOf } from '../conversations.ts'
@@ -56,6 +57,13 @@ interface Identity {
 
 const string: ColumnType = { kind: 'string' }
 
+function checkRoles(shape: keyof typeof shapes, roles: NonNullable<MessagesOptions['roles']>): void {
+  if (shape === 'alpaca') throw new TypeError('roles: shape alpaca has no roles')
+  for (const needed of ['user', 'assistant'] as const) {
+    if (!Object.values(roles).includes(needed)) throw new TypeError(`roles: no name stands for ${needed}`)
+  }
+}
+
 export const messages = defineTableSource<MessagesOptions>({
   task: 'messages',
   version: 1,
@@ -84,7 +92,7 @@ export const messages = defineTableSource<MessagesOptions>({
       .default('messages')
       .describe('How a row holds its conversation'),
     columns: z
-      .record(z.string(), z.string())
+      .record(z.string(), z.string().min(1))
       .optional()
       .describe(
         'Other column names, e.g. {messages: chat, role: from, content: text} or {instruction: prompt, output: answer}',
@@ -102,22 +110,33 @@ export const messages = defineTableSource<MessagesOptions>({
   label: ({ label, repo, path }) => label ?? repo ?? path?.split(/[\\/]/).at(-1) ?? 'messages',
   identity: ({ shape, columns, roles }) => {
     const known: Readonly<Record<string, string>> = shapes[shape].columns
-    const unknown = Object.keys(columns ?? {}).filter(
-      (name) => !(name in known) && !(shape === 'alpaca' && name === 'system'),
-    )
-    if (unknown.length > 0)
+    const names = [...Object.keys(known), ...(shape === 'alpaca' ? ['system'] : [])]
+    const unknown = Object.keys(columns ?? {}).find((name) => !names.includes(name))
+    if (unknown !== undefined) {
+      const guess = nearest(unknown, names)
       throw new TypeError(
-        `columns.${unknown[0]}: shape ${shape} has the columns ${Object.keys(known).join(', ')}`,
+        `columns.${unknown}: shape ${shape} has the columns ${names.join(', ')}${guess === undefined ? '' : `; did you mean ${guess}?`}`,
       )
+    }
     // Whoever renames Alpaca's columns names those there are: many such datasets have no `input`.
     const { input: _, ...needed } = known
     const base = shape === 'alpaca' && columns !== undefined ? needed : known
-    return { shape, columns: { ...base, ...columns }, roles: roles ?? shapes[shape].roles }
+    const mapped: Readonly<Record<string, string>> = { ...base, ...columns }
+    if (mapped['role'] !== undefined && mapped['role'] === mapped['content']) {
+      throw new TypeError(`columns: role and content are both ${JSON.stringify(mapped['role'])}`)
+    }
+    if (roles !== undefined) checkRoles(shape, roles)
+    return { shape, columns: mapped, roles: roles ?? shapes[shape].roles }
   },
   origin: (options): TableOrigin => {
     if (options.repo !== undefined && options.path !== undefined)
       throw new TypeError('give repo or path, not both')
-    if (options.path !== undefined) return { kind: 'local', path: options.path }
+    if (options.path !== undefined) {
+      const ofHub = (['subset', 'split', 'files'] as const).find((name) => options[name] !== undefined)
+      if (ofHub !== undefined)
+        throw new TypeError(`${ofHub} is for datasets of the hub (repo), and path is a local file`)
+      return { kind: 'local', path: options.path }
+    }
     if (options.repo === undefined)
       throw new TypeError('needs repo (a dataset on the hub) or path (a local file)')
     if (options.split === undefined) throw new TypeError('needs split')

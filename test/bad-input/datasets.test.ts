@@ -93,13 +93,13 @@ describe.concurrent('what is not there', () => {
 
 describe.concurrent('what is of another kind', () => {
   const cases: [name: string, source: Recipe, says: string | RegExp, code?: string][] = [
-    ['a column', { ...gsm8k, repo: 'some/types', subset: 'default' }, /some\/types\/train\.parquet: column "answer" is int64, expected string/],
-    ['rows of another shape', { task: 'messages', repo: 'openai/gsm8k', split: 'train' }, 'openai/gsm8k/main/train-00000-of-00001.parquet: column "messages" (list<struct<role: string, content: string>>) is missing. There are: question, answer.'],
-    ['CSV', { task: 'messages', repo: 'some/csv', split: 'train' }, /some\/csv.*"csv"/, true],
-    ['a dataset with a loading script', { task: 'messages', repo: 'some/script', split: 'train' }, 'dataset some/script is made by a loading script, which is never run', true],
+    ['a column', { ...gsm8k, repo: 'some/types', subset: 'default' }, 'some/types/train.parquet: column "answer" is int64, but string was expected.'],
+    ['rows of another shape', { task: 'messages', repo: 'openai/gsm8k', split: 'train' }, 'openai/gsm8k/main/train-00000-of-00001.parquet: column "messages" (list<struct<role: string, content: string>>) is missing. There are: question, answer.', 'NOT_FOUND'],
+    ['CSV', { task: 'messages', repo: 'some/csv', split: 'train' }, /some\/csv.*"csv"/],
+    ['a dataset with a loading script', { task: 'messages', repo: 'some/script', split: 'train' }, 'dataset some/script is made by a loading script, which is never run'],
     ['a README that is no YAML', { task: 'messages', repo: 'some/card', split: 'train' }, 'dataset some/card: its YAML header cannot be parsed: '],
-    ['flat MMLU rows taken for nested ones', { task: 'mmlu', subset: 'all', split: 'test', nested: true }, 'cais/mmlu/all/test.parquet: column "train" (struct<question: string, choices: list<string>, answer: int>) is missing. There are: question, subject, choices, answer.'],
-    ['nested MMLU rows taken for flat ones', { task: 'mmlu', subset: 'auxiliary_train', split: 'train', nested: false }, 'cais/mmlu/auxiliary_train/train.parquet: column "question" (string) is missing. There are: train.'],
+    ['flat MMLU rows taken for nested ones', { task: 'mmlu', subset: 'all', split: 'test', nested: true }, 'cais/mmlu/all/test.parquet: column "train" (struct<question: string, choices: list<string>, answer: int>) is missing. There are: question, subject, choices, answer.', 'NOT_FOUND'],
+    ['nested MMLU rows taken for flat ones', { task: 'mmlu', subset: 'auxiliary_train', split: 'train', nested: false }, 'cais/mmlu/auxiliary_train/train.parquet: column "question" (string) is missing. There are: train.', 'NOT_FOUND'],
   ]
   for (const [name, source, says, code = 'BAD_FILE'] of cases) {
     test(name, async () => {

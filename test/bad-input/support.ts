@@ -206,12 +206,12 @@ export class Lab {
         (failure: unknown) => failure,
       ),
     )
-    if (process.env['SHOW'] !== undefined) process.stderr.write(`(${(error as ShardmillError).code}) ${(error as Error).message}\n     hint: ${(error as ShardmillError).hint}\n`)
+    if (process.env['SHOW'] !== undefined) process.stderr.write(`(${(error as ShardmillError)?.code}) ${(error as Error)?.message}\n     hint: ${(error as ShardmillError)?.hint}\n`)
     if (!isShardmillError(error)) throw error ?? new Error('the build went through')
     expect([error.code, exitCodeOf(error.code)]).toEqual([code, exit])
     for (const text of Array.isArray(says) ? says : [says]) expect(error.message).toMatch(text)
     if (hint !== undefined) expect(error.hint ?? 'no hint').toMatch(hint === true ? /\S/ : hint)
-    expect(`${error.message} ${error.hint}`).not.toMatch(nonsense)
+    expect(`${error.message} ${error.hint ?? ''}`).not.toMatch(nonsense)
     expect(error.message.length).toBeLessThan(1200)
     return error.toFacts() as JsonError
   }

@@ -157,8 +157,7 @@ export function testStore(name: string, open: () => Promise<StoreUnderTest>): vo
             for await (const chunk of store.readBlob(digest)) handedOut += chunk.length
           })()
           await expect(reading).rejects.toMatchObject({ code: 'CORRUPT_BLOB', details: { digest } })
-          expect(handedOut).toBeLessThan(change(bytes)!.length + 1)
-          expect(handedOut % MIB).toBe(0)
+          expect(handedOut).toBeLessThan(Math.max(1, change(bytes)!.length))
           await expect(store.readBlobBytes(digest)).rejects.toMatchObject({ code: 'CORRUPT_BLOB' })
         })
 

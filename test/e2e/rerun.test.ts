@@ -45,7 +45,13 @@ beforeAll(async () => {
 
 interface PlanReport {
   readonly stages: { readonly run: number; readonly cached: number }
-  readonly calls: readonly { readonly stage: string; readonly title: string; readonly state: 'cached' | 'run'; readonly key?: string; readonly why?: string }[]
+  readonly calls: readonly {
+    readonly stage: string
+    readonly title: string
+    readonly state: 'cached' | 'run'
+    readonly key?: string
+    readonly why?: string
+  }[]
   readonly unknown: readonly { readonly stage: string; readonly why: string }[]
 }
 
@@ -54,11 +60,21 @@ function copyOfBench(server: HubServer = hub): Bench {
   const folder = join(temporaryFolder(), 'moved')
   cpSync(at.folder, folder, { recursive: true })
   const moved = (path: string) => path.replace(at.folder, folder)
-  return { folder, recipe: moved(at.recipe), store: moved(at.store), out: moved(at.out), env: { HF_ENDPOINT: server.url }, args: at.args.map(moved) }
+  return {
+    folder,
+    recipe: moved(at.recipe),
+    store: moved(at.store),
+    out: moved(at.out),
+    env: { HF_ENDPOINT: server.url },
+    args: at.args.map(moved),
+  }
 }
 
 /** Plans, then builds, and holds the one against the other. Returns what ran. */
-async function planAndBuild(on: Bench, more: readonly string[] = []): Promise<{ report: BuildReport; plan: PlanReport; ran: StoredRecord[] }> {
+async function planAndBuild(
+  on: Bench,
+  more: readonly string[] = [],
+): Promise<{ report: BuildReport; plan: PlanReport; ran: StoredRecord[] }> {
   const before = recordsOf(on.store)
   const untouched = digestsOf(join(on.store, 'v1'))
   const [, ...paths] = on.args
@@ -70,13 +86,18 @@ async function planAndBuild(on: Bench, more: readonly string[] = []): Promise<{ 
 
   const ranKeys = new Set(ran.map(({ key }) => key))
   const saidToRun = plan.calls.filter(({ state }) => state === 'run')
-  const open = new Set([...saidToRun.filter(({ key }) => key === undefined), ...plan.unknown].map(({ stage }) => stage))
-  for (const call of [...saidToRun, ...plan.unknown]) expect(call.why, `${call.stage}: a reason`).toMatch(/\w/)
+  const open = new Set(
+    [...saidToRun.filter(({ key }) => key === undefined), ...plan.unknown].map(({ stage }) => stage),
+  )
+  for (const call of [...saidToRun, ...plan.unknown])
+    expect(call.why, `${call.stage}: a reason`).toMatch(/\w/)
   for (const { state, key, stage } of plan.calls) {
-    if (key !== undefined) expect(ranKeys.has(key), `${stage} ${key} was planned as '${state}'`).toBe(state === 'run')
+    if (key !== undefined)
+      expect(ranKeys.has(key), `${stage} ${key} was planned as '${state}'`).toBe(state === 'run')
   }
   const foretold = new Set(saidToRun.flatMap(({ key }) => key ?? []))
-  for (const { key, stage } of ran) if (!foretold.has(key)) expect([...open], `${stage} ran unforeseen`).toContain(stage)
+  for (const { key, stage } of ran)
+    if (!foretold.has(key)) expect([...open], `${stage} ran unforeseen`).toContain(stage)
   expect(plan.stages).toEqual({ run: saidToRun.length, cached: plan.calls.length - saidToRun.length })
   if (ran.length === 0) expect([saidToRun, plan.unknown]).toEqual([[], []])
   return { report, plan, ran }
@@ -84,12 +105,22 @@ async function planAndBuild(on: Bench, more: readonly string[] = []): Promise<{ 
 
 describe('nothing has changed', () => {
   test('no stage runs and no file is touched', async () => {
-    const facts = () => filesUnder(at.out).map((path) => [path, statSync(join(at.out, path)).ino, statSync(join(at.out, path)).ctimeMs])
+    const facts = () =>
+      filesUnder(at.out).map((path) => [
+        path,
+        statSync(join(at.out, path)).ino,
+        statSync(join(at.out, path)).ctimeMs,
+      ])
     const before = facts()
     const { report, ran } = await planAndBuild(at)
     expect(ran).toEqual([])
     expect(report).toMatchObject({ published: 'unchanged', stages: { run: 0, cached: first.stages.run } })
-    expect({ ...report, seconds: 0, published: '', stages: '' }).toEqual({ ...first, seconds: 0, published: '', stages: '' })
+    expect({ ...report, seconds: 0, published: '', stages: '' }).toEqual({
+      ...first,
+      seconds: 0,
+      published: '',
+      stages: '',
+    })
     expect(facts()).toEqual(before)
   })
 
@@ -103,7 +134,12 @@ describe('nothing has changed', () => {
     const text = readFileSync(at.recipe, 'utf8')
     const yaml = `# the same\n${text.replaceAll('\n', '\r\n')}`
     writeFileSync(join(at.folder, 'same.yaml'), yaml)
-    expect(await buildOn({ ...at, args: at.args.map((arg) => (arg === at.recipe ? join(at.folder, 'same.yaml') : arg)) })).toMatchObject({
+    expect(
+      await buildOn({
+        ...at,
+        args: at.args.map((arg) => (arg === at.recipe ? join(at.folder, 'same.yaml') : arg)),
+      }),
+    ).toMatchObject({
       published: 'unchanged',
       stages: { run: 0 },
     })
@@ -113,9 +149,12 @@ describe('nothing has changed', () => {
     const moved = copyOfBench()
     renameSync(moved.store, join(moved.folder, 'the store'))
     renameSync(moved.out, join(moved.folder, 'the output'))
-    const report = await json<BuildReport>(['build', moved.recipe, '--out', join(moved.folder, 'the output')], {
-      env: { ...moved.env, SHARDMILL_STORE: join(moved.folder, 'the store') },
-    })
+    const report = await json<BuildReport>(
+      ['build', moved.recipe, '--out', join(moved.folder, 'the output')],
+      {
+        env: { ...moved.env, SHARDMILL_STORE: join(moved.folder, 'the store') },
+      },
+    )
     expect(report).toMatchObject({ published: 'unchanged', stages: { run: 0 } })
   })
 
@@ -147,7 +186,12 @@ describe('nothing has changed', () => {
 
 describe('a change runs what it must and nothing more', () => {
   const afterTokens = ['shuffle', 'shard', 'verify']
-  const cases: readonly { readonly name: string; readonly set: readonly string[]; readonly stages: readonly string[]; readonly maybe?: readonly string[] }[] = [
+  const cases: readonly {
+    readonly name: string
+    readonly set: readonly string[]
+    readonly stages: readonly string[]
+    readonly maybe?: readonly string[]
+  }[] = [
     { name: 'stop', set: ['splits.train[1].stop=3'], stages: afterTokens, maybe: ['overlap'] },
     { name: 'start', set: ['splits.val[0].start=1'], stages: afterTokens, maybe: ['overlap'] },
     { name: 'repeat', set: ['splits.train[2].repeat=3'], stages: afterTokens },
@@ -157,12 +201,20 @@ describe('a change runs what it must and nothing more', () => {
     { name: 'the tokens in a shard', set: ['shardTokens=401'], stages: afterTokens },
     { name: 'dtype', set: ['dtype=uint32'], stages: ['shard', 'verify'] },
     { name: 'maxSeqLen', set: ['maxSeqLen=100'], stages: ['tokenize', ...afterTokens], maybe: ['overlap'] },
-    { name: 'the size of a generated source', set: ['splits.train[4].size=13'], stages: ['format', 'tokenize', ...afterTokens], maybe: ['overlap'] },
+    {
+      name: 'the size of a generated source',
+      set: ['splits.train[4].size=13'],
+      stages: ['format', 'tokenize', ...afterTokens],
+      maybe: ['overlap'],
+    },
   ]
   for (const { name, set, stages, maybe = [] } of cases) {
     test(name, async () => {
       const moved = copyOfBench()
-      const { report, ran, plan } = await planAndBuild(moved, set.flatMap((setting) => ['--set', setting]))
+      const { report, ran, plan } = await planAndBuild(
+        moved,
+        set.flatMap((setting) => ['--set', setting]),
+      )
       const names = new Set(ran.map(({ stage }) => stage))
       for (const stage of maybe) names.delete(stage)
       expect([...names].sort()).toEqual([...stages].sort())
@@ -179,22 +231,39 @@ describe('a change runs what it must and nothing more', () => {
   }
 
   test('only the split that a change is in', async () => {
-    const { ran } = await planAndBuild(copyOfBench(), ['--set', 'splits.train[2].repeat=1', '--set', 'shardTokens=400'])
+    const { ran } = await planAndBuild(copyOfBench(), [
+      '--set',
+      'splits.train[2].repeat=1',
+      '--set',
+      'shardTokens=400',
+    ])
     expect(countByStage(ran)['shuffle']).toBe(1)
-    expect(ran.filter(({ stage }) => stage === 'shuffle').map(({ inputs }) => Object.keys(inputs).length)).toEqual([6])
+    expect(
+      ran.filter(({ stage }) => stage === 'shuffle').map(({ inputs }) => Object.keys(inputs).length),
+    ).toEqual([6])
   })
 
   test('another tokenizer: from the tokenizer on', async () => {
     const moved = copyOfBench()
     cpSync(join(fixtures, 'tokenizers', 'rustbpe-2048.protocol4.pkl'), join(moved.folder, 'tokenizer.pkl'))
     const { ran } = await planAndBuild(moved)
-    expect(Object.keys(countByStage(ran)).sort()).toEqual(['overlap', 'shard', 'shuffle', 'tokenize', 'tokenizer', 'verify'])
+    expect(Object.keys(countByStage(ran)).sort()).toEqual([
+      'overlap',
+      'shard',
+      'shuffle',
+      'tokenize',
+      'tokenizer',
+      'verify',
+    ])
     expect(countByStage(ran)['tokenize']).toBe(countByStage(base.values())['tokenize'])
   })
 
   test('one changed file of the hub: its own partitions and what follows', async () => {
     const changed = copyHub()
-    const rows = { question: ['What is 1 + 1?', 'What is 2 + 3?'], answer: ['It is <<1+1=2>>2.\n#### 2', '#### 5'] }
+    const rows = {
+      question: ['What is 1 + 1?', 'What is 2 + 3?'],
+      answer: ['It is <<1+1=2>>2.\n#### 2', '#### 5'],
+    }
     const columnData = Object.entries(rows).map(([name, data]) => ({ name, data, type: 'STRING' as const }))
     const path = join(changed, 'datasets', 'openai', 'gsm8k', 'main', 'train-00000-of-00001.parquet')
     writeFileSync(path, new Uint8Array(parquetWriteBuffer({ columnData })))
@@ -217,10 +286,21 @@ describe('a change runs what it must and nothing more', () => {
   test('one changed local file: its own partition and what follows', async () => {
     const moved = copyOfBench()
     const path = join(moved.folder, 'identity_conversations.jsonl')
-    writeFileSync(path, `${readFileSync(path, 'utf8').trimEnd()}\n[{"role":"user","content":"one more"},{"role":"assistant","content":"yes"}]\n`)
+    writeFileSync(
+      path,
+      `${readFileSync(path, 'utf8').trimEnd()}\n[{"role":"user","content":"one more"},{"role":"assistant","content":"yes"}]\n`,
+    )
     const { ran } = await planAndBuild(moved)
     const counts = countByStage(ran)
-    expect({ ...counts, shard: 0, verify: 0 }).toEqual({ scan: 1, format: 1, tokenize: 1, shuffle: 1, shard: 0, verify: 0, overlap: 1 })
+    expect({ ...counts, shard: 0, verify: 0 }).toEqual({
+      scan: 1,
+      format: 1,
+      tokenize: 1,
+      shuffle: 1,
+      shard: 0,
+      verify: 0,
+      overlap: 1,
+    })
   })
 
   test('a blob that is gone is made anew, and what was made from it stays', async () => {
@@ -232,8 +312,12 @@ describe('a change runs what it must and nothing more', () => {
     expect(report).toMatchObject({ stages: { run: 1 }, published: 'unchanged' })
     const after = recordsOf(moved.store)
     expect([...after.keys()].sort()).toEqual([...before.keys()].sort())
-    expect([...after.values()].filter(({ key, circumstances }) => circumstances.startedAt !== before.get(key)?.circumstances.startedAt).map(({ key }) => key)).toEqual([
-      format.key,
-    ])
+    expect(
+      [...after.values()]
+        .filter(
+          ({ key, circumstances }) => circumstances.startedAt !== before.get(key)?.circumstances.startedAt,
+        )
+        .map(({ key }) => key),
+    ).toEqual([format.key])
   })
 })

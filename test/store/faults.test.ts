@@ -1,8 +1,8 @@
 /** The store under a failing file system: the n-th call of every kind fails, or the process dies around it. */
 
-import { existsSync, writeFileSync } from 'node:fs'
+import { existsSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { checkStore } from '../../store/check.ts'
 import { sha256 } from '../../store/digest.ts'
 import { openFileStore } from '../../store/file-store.ts'
@@ -25,6 +25,9 @@ const API = { sha256, openFileStore, collectGarbage, checkStore, listStore }
 const base = quickFolder()
 const outside = join(base, 'outside.bin')
 const UNDER_FAULTS = ['--import', PRELOAD]
+
+// Each test is dozens of runs, and the machine may be busy.
+vi.setConfig({ testTimeout: 240_000 })
 
 beforeAll(async () => {
   writeFileSync(outside, noise(400_000))
@@ -109,6 +112,7 @@ describe('SIGKILL around the n-th call, for n = 1, 2, 3 … until a run passes u
       expect(await namesIn(join(folder, 'v1', 'tmp'))).toEqual([])
       const leases = await namesIn(join(folder, 'v1', 'leases'))
       expect(leases.filter((name) => !name.startsWith('member-'))).toEqual([])
+      rmSync(folder, { recursive: true })
     }
     expect(killed).toBeGreaterThan(0)
   })

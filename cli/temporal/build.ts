@@ -1,0 +1,100 @@
+/** `build --temporal`: submits the build and follows it; leaving it does not stop it. */
+import { resolve } from 'node:path'
+import type { Client } from '@temporalio/client'
+import { readLockBlob } from '../../activities/resolve.ts'
+import { isShardmillError, ShardmillError } from '../../errors/index.ts'
+import { lockPath, readLock, writeLock } from '../../recipe/lock-file.ts'
+import { openStore } from '../../stages/open-store.ts'
+import { connectClient, type TemporalSettings, temporalSettings } from '../../workers/connect.ts'
+import type { BuildReport, Limits } from '../../workflows/types.ts'
+import { type BuildFacts, showFacts } from '../build-facts.ts'
+import type { BuildFlags } from '../commands/build.ts'
+import { ProgressView } from '../progress.ts'
+import type { CommandContext } from '../run.ts'
+import { storeLocation, wholeNumber } from '../settings.ts'
+import { followBuild } from './follow.ts'
+import { submitBuild } from './submit.ts'
+
+export async function buildOnTemporal(context: CommandContext, recipe: string, text: string, flags: BuildFlags): Promise<void> {
+  if (flags.threads !== undefined) throw new ShardmillError('USAGE', '--threads is for builds in this process', { hint: 'Workers take `shardmill worker --concurrency`.' })
+  const settings = temporalSettings(flags.temporal === true ? undefined : flags.temporal)
+  const locked = flags.locked === undefined ? undefined : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
+  const store = resolve(storeLocation(flags.store))
+  const client = await connectClient(settings)
+  try {
+    const { workflowId, runId, started } = await submitBuild(client, {
+      recipe: { text, file: recipe, settings: flags.set ?? [] },
+      out: flags.out,
+      store,
+      limits: limits(),
+      ...(locked === undefined ? {} : { locked }),
+      ...(flags.recheck === undefined ? {} : { recheck: flags.recheck }),
+    })
+    if (flags.detach === true) {
+      const facts = { schema: 1, build: workflowId, run: runId, started }
+      process.stdout.write(flags.json === true ? `${JSON.stringify(facts)}\n` : `${workflowId}\n`)
+      return
+    }
+    if (!context.quiet && flags.json !== true) {
+      process.stderr.write(`${started ? 'submitted' : 'already under way'}: ${workflowId}\n`)
+    }
+    const report = await follow(context, client, settings, workflowId, { out: flags.out, json: flags.json === true, store })
+    if (flags.writeLock !== undefined) await keepLock(flags.writeLock === true ? lockPath(recipe) : flags.writeLock, report, store)
+  } finally {
+    await client.connection.close()
+  }
+}
+
+/** Follows a build to its end and shows what it came to. */
+export async function follow(
+  context: CommandContext,
+  client: Client,
+  { namespace }: TemporalSettings,
+  workflowId: string,
+  { out, json, store }: { readonly out?: string; readonly json: boolean; readonly store?: string },
+): Promise<BuildReport> {
+  const startedAt = performance.now()
+  const view = new ProgressView({ quiet: context.quiet || json, verbose: context.verbose })
+  try {
+    const report = await followBuild({ client, namespace, workflowId, signal: context.signal, observer: view })
+    view.close()
+    const facts = await factsOf(report, store)
+    showFacts(facts, { out: out ?? report.out, seconds: (performance.now() - startedAt) / 1000, json, quiet: context.quiet })
+    return report
+  } catch (error) {
+    view.close()
+    if (!context.signal.aborted || !isShardmillError(error, 'INTERRUPTED')) throw error
+    throw new ShardmillError('INTERRUPTED', `the build goes on without this display: ${workflowId}`, {
+      hint: `\`shardmill attach ${workflowId}\` follows it again, \`shardmill cancel ${workflowId}\` stops it.`,
+    })
+  }
+}
+
+async function factsOf(report: BuildReport, location: string | undefined): Promise<BuildFacts> {
+  if (location === undefined) return report as Omit<BuildReport, 'files'>
+  const store = await openStore(location, { readOnly: true })
+  try {
+    const files = JSON.parse(Buffer.from(await store.readBlobBytes(report.files)).toString('utf8')) as NonNullable<BuildFacts['files']>
+    return { ...report, files }
+  } finally {
+    await store.close()
+  }
+}
+
+async function keepLock(path: string, { lock }: BuildReport, location: string): Promise<void> {
+  const store = await openStore(location, { readOnly: true })
+  try {
+    await writeLock(path, await readLockBlob(store, lock))
+  } finally {
+    await store.close()
+  }
+}
+
+/** For slow or fast clusters, and for tests: how long a silent worker is waited for, and how long histories grow. */
+function limits(): Limits {
+  const { SHARDMILL_HEARTBEAT_TIMEOUT_MS: heartbeat, SHARDMILL_HISTORY_LIMIT: history } = process.env
+  return {
+    ...(heartbeat === undefined ? {} : { heartbeatMs: wholeNumber(heartbeat, 'SHARDMILL_HEARTBEAT_TIMEOUT_MS', 1_000) }),
+    ...(history === undefined ? {} : { history: wholeNumber(history, 'SHARDMILL_HISTORY_LIMIT', 10) }),
+  }
+}
