@@ -4,11 +4,15 @@ import { Command, CommanderError, Option } from 'commander'
 import { toolVersion } from '../errors/version.ts'
 import type { BuildFlags } from './commands/build.ts'
 import type { DemoFlags } from './commands/demo.ts'
+import type { DevFlags } from './commands/dev.ts'
 import type { HubFlags } from './commands/hub.ts'
 import type { InspectFlags } from './commands/inspect.ts'
+import type { ListFlags } from './commands/list.ts'
 import type { PlanFlags } from './commands/plan.ts'
+import type { BuildIdFlags } from './commands/status.ts'
 import type { StoreFlags } from './commands/store.ts'
 import type { TraceFlags } from './commands/trace.ts'
+import type { WorkerFlags } from './commands/worker.ts'
 import { completionScript } from './completion.ts'
 import { type GlobalOptions, run } from './run.ts'
 
@@ -24,6 +28,9 @@ const setOption = () =>
     '--set <path=value>',
     'change a field of the recipe, e.g. splits.val[1].stop=100; may be repeated',
   ).argParser((value: string, before: string[] = []) => [...before, value])
+
+const temporalOption = () =>
+  new Option('--temporal <address>', 'the Temporal server (default: as Temporal’s own tools find it)')
 
 export function createProgram(): Command {
   const program = new Command('shardmill')
@@ -45,7 +52,7 @@ Examples:
   $ shardmill inspect out/sft_train_000001.bin --conversations 2
 
 Exit codes: 0 done, 1 failed, 2 usage or recipe, 3 verification failed, 4 not reproducible (--locked),
-5 the hub cannot be reached, 130 interrupted.
+5 Temporal or the hub cannot be reached, 130 interrupted.
 Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO_COLOR.`,
     )
 
@@ -60,6 +67,8 @@ Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO
     .option('--locked [file]', 'build exactly what the lock says (default: the recipe’s .lock.json), or fail')
     .option('--write-lock [file]', 'write what the recipe resolved to, to commit and to build with --locked')
     .option('--recheck', 'read an existing output again even if nothing has touched it')
+    .option('--temporal [address]', 'submit to Temporal and follow; workers need the same store and see --out')
+    .option('--detach', 'with --temporal: print the build’s id and return')
     .addOption(jsonOption())
     .addHelpText(
       'after',
@@ -225,6 +234,107 @@ The first line of stdout is the address. With HF_TOKEN set in its environment, r
     .action(
       run(async (context, options: DemoFlags) =>
         (await import('./commands/demo.ts')).demoCommand(context, options),
+      ),
+    )
+
+  program
+    .command('dev')
+    .description('a Temporal server for this machine, its data on disk, and a worker')
+    .addOption(temporalOption())
+    .addOption(storeOption())
+    .option('--port <n>', 'port of the server (0: any free one)', '7233')
+    .option('--ui-port <n>', 'port of its web UI (default: port + 1000)')
+    .option('--concurrency <n>', 'CPU stages at a time (default: one a core)')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ shardmill dev
+  $ shardmill build recipes/demo.yaml --out out/ --temporal
+
+The server is the \`temporal\` command of the PATH, the one SHARDMILL_TEMPORAL_CLI names, or built once with Go.`,
+    )
+    .action(
+      run(async (context, options: DevFlags) =>
+        (await import('./commands/dev.ts')).devCommand(context, options),
+      ),
+    )
+
+  program
+    .command('worker')
+    .description('a process that does the work of builds on Temporal')
+    .addOption(temporalOption())
+    .addOption(storeOption())
+    .option('--queues <names>', 'what it polls for: workflows, io, cpu', 'workflows,io,cpu')
+    .option('--concurrency <n>', 'CPU stages at a time (default: one a core)')
+    .option('--io <n>', 'downloads and look-ups at a time', '8')
+    .option('--grace <seconds>', 'how long running stages may go on after SIGTERM before they are handed back', '20')
+    .option('--deployment <name>', 'worker deployment: builds stay with the code version they began with')
+    .option('--metrics <host:port>', 'serve Prometheus metrics here')
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ shardmill worker --temporal temporal.example:7233 --store /mnt/shared/shardmill
+
+Where Temporal is, and how to authenticate, is read as by Temporal's own tools: TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE,
+TEMPORAL_API_KEY, TEMPORAL_TLS and the like, then the profile TEMPORAL_PROFILE of temporal.toml (docs/cluster.md).`,
+    )
+    .action(
+      run(async (context, options: WorkerFlags) =>
+        (await import('./commands/worker.ts')).workerCommand(context, options),
+      ),
+    )
+
+  program
+    .command('list')
+    .description('builds that the Temporal server knows')
+    .addOption(temporalOption())
+    .option('--limit <n>', 'at most so many, newest first', '20')
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill list')
+    .action(
+      run(async (context, options: ListFlags) =>
+        (await import('./commands/list.ts')).listCommand(context, options),
+      ),
+    )
+
+  program
+    .command('status')
+    .description('what a build on Temporal is doing, or how it ended')
+    .argument('<build>', 'its id, as `build --detach` and `list` print it')
+    .addOption(temporalOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill status shardmill-demo-0123456789ab')
+    .action(
+      run(async (context, build: string, options: BuildIdFlags) =>
+        (await import('./commands/status.ts')).statusCommand(context, build, options),
+      ),
+    )
+
+  program
+    .command('attach')
+    .description('follow a build on Temporal; leaving it does not stop it')
+    .argument('<build>', 'its id')
+    .addOption(temporalOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill attach shardmill-demo-0123456789ab')
+    .action(
+      run(async (context, build: string, options: BuildIdFlags) =>
+        (await import('./commands/attach.ts')).attachCommand(context, build, options),
+      ),
+    )
+
+  program
+    .command('cancel')
+    .description('stop a build on Temporal; finished stages are kept')
+    .argument('<build>', 'its id')
+    .addOption(temporalOption())
+    .addOption(jsonOption())
+    .addHelpText('after', '\nExample:\n  $ shardmill cancel shardmill-demo-0123456789ab')
+    .action(
+      run(async (context, build: string, options: BuildIdFlags) =>
+        (await import('./commands/cancel.ts')).cancelCommand(context, build, options),
       ),
     )
 

@@ -71,11 +71,12 @@ export async function follow(
 }
 
 async function factsOf(report: BuildReport, location: string | undefined): Promise<BuildFacts> {
-  if (location === undefined) return report as Omit<BuildReport, 'files'>
+  const { files: list, ...facts } = report
+  if (location === undefined) return facts
   const store = await openStore(location, { readOnly: true })
   try {
-    const files = JSON.parse(Buffer.from(await store.readBlobBytes(report.files)).toString('utf8')) as NonNullable<BuildFacts['files']>
-    return { ...report, files }
+    const files = JSON.parse(Buffer.from(await store.readBlobBytes(list)).toString('utf8')) as NonNullable<BuildFacts['files']>
+    return { ...facts, files }
   } finally {
     await store.close()
   }

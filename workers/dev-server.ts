@@ -1,0 +1,172 @@
+/**
+ * The Temporal dev server for a laptop: found on PATH, named by SHARDMILL_TEMPORAL_CLI, or built with Go once and
+ * kept. Its data lies on disk, so that a restart loses nothing.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { accessSync, constants, statSync } from 'node:fs'
+import { mkdir, rename } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import { delimiter, dirname, join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Connection } from '@temporalio/client'
+import { ShardmillError } from '../errors/index.ts'
+
+const cliVersion = 'v1.5.1'
+const cliPackage = `github.com/temporalio/cli/cmd/temporal@${cliVersion}`
+
+export interface DevServerOptions {
+  /** Folder for the database, and for a CLI that had to be built. */
+  readonly folder: string
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** gRPC port; 0 takes a free one. */
+  readonly port: number
+  /** Port of the web UI; undefined takes the server's default (port + 1000), null goes without. */
+  readonly uiPort?: number | null
+  readonly signal: AbortSignal
+  readonly notice: (text: string) => void
+}
+
+export interface DevServer {
+  readonly address: string
+  readonly ui: string | undefined
+  readonly process: ChildProcess
+  /** Rejects when the server ends without having been asked to. */
+  readonly lost: Promise<never>
+  stop(): Promise<void>
+}
+
+/** Starts it, and returns once it answers. Throws TEMPORAL. */
+export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
+  const { folder, signal } = options
+  await mkdir(folder, { recursive: true })
+  const cli = await findTemporalCli(options)
+  const port = options.port === 0 ? await freePort() : options.port
+  const uiPort = options.uiPort === undefined ? port + 1000 : options.uiPort
+  const address = `127.0.0.1:${port}`
+  const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--db-filename', join(folder, 'temporal.db'), '--log-level', 'error']
+  const child = spawn(cli, uiPort === null ? [...args, '--headless'] : [...args, '--ui-port', String(uiPort)], {
+    // Ctrl-C reaches the whole terminal group: the worker has to drain while the server still runs.
+    detached: true,
+    stdio: ['ignore', 'ignore', 'pipe'],
+  })
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-2_000)
+  })
+  let asked = false
+  const lost = new Promise<never>((_, reject) => {
+    child.once('error', (error) => reject(failed(`${cli} cannot be started: ${error.message}`)))
+    child.once('exit', (code, killed) => {
+      if (!asked) reject(failed(`the Temporal dev server ended (${killed ?? `exit code ${code}`}): ${lastLine(words)}`))
+    })
+  })
+  lost.catch(() => undefined)
+  const stop = async () => {
+    asked = true
+    if (child.exitCode !== null || child.signalCode !== null) return
+    child.kill('SIGTERM')
+    const force = setTimeout(() => child.kill('SIGKILL'), 10_000)
+    await once(child, 'exit')
+    clearTimeout(force)
+  }
+  try {
+    await Promise.race([answers(address, signal), lost])
+  } catch (error) {
+    await stop()
+    throw error
+  }
+  return { address, ui: uiPort === null ? undefined : `http://127.0.0.1:${uiPort}`, process: child, lost, stop }
+}
+
+function failed(why: string): ShardmillError {
+  return new ShardmillError('TEMPORAL', why, { hint: 'Another server may be using the port or the database; --port takes another port.' })
+}
+
+function lastLine(text: string): string {
+  return text.trim().split('\n').at(-1) ?? ''
+}
+
+async function answers(address: string, signal: AbortSignal): Promise<void> {
+  for (const until = Date.now() + 60_000; ; ) {
+    signal.throwIfAborted()
+    try {
+      const connection = await Connection.connect({ address, connectTimeout: 2_000 })
+      try {
+        // It answers before its default namespace is there.
+        await connection.workflowService.describeNamespace({ namespace: 'default' })
+      } finally {
+        await connection.close()
+      }
+      return
+    } catch (error) {
+      if (Date.now() > until) throw failed(`the Temporal dev server at ${address} does not answer: ${(error as Error).message}`)
+      await pause(200)
+    }
+  }
+}
+
+/** Where the `temporal` command is. Builds it when there is none, but Go. Throws TEMPORAL. */
+export async function findTemporalCli({ folder, env, notice, signal }: Pick<DevServerOptions, 'folder' | 'env' | 'notice' | 'signal'>): Promise<string> {
+  const named = env['SHARDMILL_TEMPORAL_CLI']
+  if (named !== undefined && named !== '') {
+    if (isProgram(named)) return named
+    throw new ShardmillError('TEMPORAL', `SHARDMILL_TEMPORAL_CLI is ${named}, which is no program that can be run`)
+  }
+  const built = join(folder, 'bin', `temporal-${cliVersion}`)
+  const found = onPath('temporal', env) ?? (isProgram(built) ? built : undefined)
+  if (found !== undefined) return found
+  const go = onPath('go', env)
+  if (go === undefined) {
+    throw new ShardmillError('TEMPORAL', 'there is no Temporal server here: neither `temporal` nor `go` is on the PATH', {
+      hint: `Install the Temporal CLI (https://docs.temporal.io/cli), or Go to have it built (${cliPackage}), or name a server with TEMPORAL_ADDRESS.`,
+    })
+  }
+  notice(`building the Temporal CLI ${cliVersion} with Go, once; this takes some minutes`)
+  await goInstall(go, built, env, signal)
+  return built
+}
+
+async function goInstall(go: string, target: string, env: DevServerOptions['env'], signal: AbortSignal): Promise<void> {
+  const bin = dirname(target)
+  await mkdir(bin, { recursive: true })
+  const child = spawn(go, ['install', cliPackage], { env: { ...env, GOBIN: bin }, stdio: ['ignore', 'ignore', 'pipe'], signal })
+  let words = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => {
+    words = (words + text).slice(-2_000)
+  })
+  const code = await new Promise<number | null>((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new ShardmillError('TEMPORAL', `the Temporal CLI could not be built: ${lastLine(words)}`, { hint: 'Install it by hand: https://docs.temporal.io/cli.' })
+  await rename(join(bin, 'temporal'), target)
+}
+
+function onPath(name: string, env: DevServerOptions['env']): string | undefined {
+  return (env['PATH'] ?? '')
+    .split(delimiter)
+    .filter((dir) => dir !== '')
+    .map((dir) => join(dir, name))
+    .find(isProgram)
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+export async function freePort(): Promise<number> {
+  const server = createServer()
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const address = server.address()
+  server.close()
+  await once(server, 'close')
+  if (address === null || typeof address === 'string') throw new TypeError('a listening server has a port')
+  return address.port
+}
