@@ -1,5 +1,5 @@
 import { LEAD, LETTER, SPACE, WHITE } from './classes.ts'
-import { EMPTY, type PieceTables, SHORT, shortHash, tinyHash } from './piece-table.ts'
+import { ALONE, BYTE_IDS, EMPTY, findShort, findTiny, KINDS, SHORT } from './piece-table.ts'
 import { endOfPieceCl100k, endOfPieceGpt2, endOfPieceO200k } from './scan.ts'
 import type { ThreadState } from './thread-state.ts'
 
@@ -25,27 +25,6 @@ function goesOn(next: number, before: number): boolean {
   return next === 0x27 || (before < 0x61 && next >= 0x41 && next <= 0x5a)
 }
 
-/** The id of a piece of up to four bytes, or EMPTY. An empty slot is no key: no key is zero. */
-function findTiny({ tiny, tinyShift }: PieceTables, k0: number): number {
-  const mask = (tiny.length - 1) | 0
-  let slot = (tinyHash(k0) >>> tinyShift) << 1
-  while (tiny[slot] !== k0) {
-    if (tiny[slot | 1] === EMPTY) return EMPTY
-    slot = (slot + 2) & mask
-  }
-  return tiny[slot | 1]!
-}
-
-function findShort({ short, shortShift }: PieceTables, k0: number, k1: number, k2: number): number {
-  const mask = (short.length - 1) | 0
-  let slot = (shortHash(k0, k1, k2) >>> shortShift) << 2
-  while (((short[slot]! ^ k0) | (short[slot | 1]! ^ k1) | (short[slot | 2]! ^ k2)) !== 0) {
-    if (short[slot | 3] === EMPTY) return EMPTY
-    slot = (slot + 4) & mask
-  }
-  return short[slot | 3]!
-}
-
 /**
  * Encodes the `length` bytes of the state's text. ASCII words, with the character before them, are found four
  * bytes at a time, and their keys with them; single characters by their kind and the next one's; all else goes
@@ -59,19 +38,19 @@ export function encodeText(
   to: number,
   stop: number,
 ): number {
-  const { bytes, view, tables } = state
-  const { pieces, byteKind, byteId, alone } = tables
+  const { view, tables } = state
+  const { words, tinyAt, tinyShift, shortAt, shortShift } = tables.pieces
   const cased = tables.split.family === 'o200k'
   const mayLead = tables.split.family === 'gpt2' ? SPACE : WHITE
   let at = 0
   while (at < length && to < stop) {
-    const kind = byteKind[bytes[at]!]!
+    const first = view.getInt32(at, true)
+    const kind = words[KINDS + (first & 0xff)]!
     let end = 0 // not found yet
-    let k0 = 0
+    let k0 = first
     let k1 = 0
     let k2 = 0
     if (kind <= mayLead) {
-      k0 = view.getInt32(at, true)
       let bits = notLetters(k0) & 0x80808000
       if (cased) bits |= capitals(k0) & (kind === LETTER ? 0x80808000 : 0x80800000)
       if (bits !== 0) {
@@ -101,11 +80,11 @@ export function encodeText(
     if (
       end === 0 ||
       (kind !== LETTER && end === ((at + 1) | 0)) ||
-      byteKind[bytes[end]!] === LEAD || // another letter may follow
-      (cased && goesOn(bytes[end]!, bytes[end - 1]!))
+      words[KINDS + view.getUint8(end)] === LEAD || // another letter may follow
+      (cased && goesOn(view.getUint8(end), view.getUint8((end - 1) | 0)))
     ) {
-      if (alone[(kind << 4) | byteKind[bytes[(at + 1) | 0]!]!] === 1) {
-        out[to] = byteId[bytes[at]!]!
+      if (words[ALONE + ((kind << 4) | words[KINDS + ((first >>> 8) & 0xff)]!)] === 1) {
+        out[to] = words[BYTE_IDS + (first & 0xff)]!
         to = (to + 1) | 0
         at = (at + 1) | 0
       } else {
@@ -115,7 +94,10 @@ export function encodeText(
       continue
     }
 
-    const id = (k1 | k2) === 0 ? findTiny(pieces, k0) : findShort(pieces, k0, k1, k2)
+    const id =
+      (k1 | k2) === 0
+        ? findTiny(words, tinyAt, tinyShift, k0)
+        : findShort(words, shortAt, shortShift, k0, k1, k2)
     if (id !== EMPTY) {
       out[to] = id
       to = (to + 1) | 0
@@ -156,7 +138,11 @@ function encodePiece(
     if (size <= 8) k1 &= cut
     else k2 = view.getInt32(at + 8, true) & cut
   }
-  const id = (k1 | k2) === 0 ? findTiny(tables.pieces, k0) : findShort(tables.pieces, k0, k1, k2)
+  const { words, tinyAt, tinyShift, shortAt, shortShift } = tables.pieces
+  const id =
+    (k1 | k2) === 0
+      ? findTiny(words, tinyAt, tinyShift, k0)
+      : findShort(words, shortAt, shortShift, k0, k1, k2)
   if (id === EMPTY) return state.encodeShort(at, end, k0, k1, k2, out, to)
   out[to] = id
   return to + 1

@@ -5,55 +5,52 @@ import { LONG, sameBytes } from './piece-table.ts'
  * takes the place of an old one. What it holds changes the speed only, never the ids.
  */
 
-const SHORT_SLOTS = 1 << 17
-const SHORT_IDS = 4
-const LONG_SLOTS = 1 << 13
-const LONG_WORDS = 32
-const LONG_IDS = LONG_WORDS - 2 - LONG / 4
+const SHORT_SLOTS = 1 << 15
+const SHORT_WORDS = 16
+const LONG_SLOTS = 1 << 12
+const LONG_WORDS = 64
 
 /**
- * Pieces of up to 12 bytes, none that ends in a zero byte. Eight words a slot: the three words of the key, number
- * of ids, up to four ids. A piece may be in either slot of a pair.
+ * Pieces of up to 12 bytes, none that ends in a zero byte. 16 words a slot: the three words of the key, number of ids,
+ * up to twelve ids. A piece may be in either slot of a pair.
  */
 export class ShortMemory {
-  readonly #slots = new Int32Array(8 * SHORT_SLOTS)
+  readonly #slots = new Int32Array(SHORT_WORDS * SHORT_SLOTS)
 
   /** Writes the ids of a known piece and returns where they end, or `to` when it is not known. */
   recall(hash: number, k0: number, k1: number, k2: number, out: Int32Array, to: number): number {
     const slots = this.#slots
     let slot = shortPlace(hash)
-    for (let way = 0; way < 2; way++) {
-      if (((slots[slot]! ^ k0) | (slots[slot + 1]! ^ k1) | (slots[slot + 2]! ^ k2)) === 0) {
-        const count = slots[slot + 3]!
-        // at least two ids, else the piece were a token
-        out[to] = slots[slot + 4]!
-        out[to + 1] = slots[slot + 5]!
-        for (let index = 2; index < count; index++) out[to + index] = slots[slot + 4 + index]!
-        return to + count
-      }
-      slot += 8
+    if (((slots[slot]! ^ k0) | (slots[slot | 1]! ^ k1) | (slots[slot | 2]! ^ k2)) !== 0) {
+      slot += SHORT_WORDS
+      if (((slots[slot]! ^ k0) | (slots[slot | 1]! ^ k1) | (slots[slot | 2]! ^ k2)) !== 0) return to
     }
-    return to
+    const count = slots[slot | 3]!
+    // at least two ids, else the piece were a token
+    out[to] = slots[slot | 4]!
+    out[to + 1] = slots[slot | 5]!
+    for (let index = 2; index < count; index++) out[to + index] = slots[slot + 4 + index]!
+    return to + count
   }
 
+  /** Keeps `ids[from..to)` for a piece that is not known. */
   store(hash: number, k0: number, k1: number, k2: number, ids: Int32Array, from: number, to: number): void {
-    if (to - from > SHORT_IDS) return
     const slots = this.#slots
     const slot = shortPlace(hash)
-    for (let index = slot; index < slot + 8; index++) slots[index + 8] = slots[index]!
+    for (let index = slot; index < slot + SHORT_WORDS; index++) slots[index + SHORT_WORDS] = slots[index]!
     slots[slot] = k0
-    slots[slot + 1] = k1
-    slots[slot + 2] = k2
-    slots[slot + 3] = to - from
+    slots[slot | 1] = k1
+    slots[slot | 2] = k2
+    slots[slot | 3] = to - from
     for (let index = from; index < to; index++) slots[slot + 4 + index - from] = ids[index]!
   }
 }
 
 function shortPlace(hash: number): number {
-  return (hash & (SHORT_SLOTS - 2)) << 3
+  return (hash & (SHORT_SLOTS - 2)) * SHORT_WORDS
 }
 
-/** Pieces of 13 to 48 bytes. 32 words a slot: hash, length | number of ids << 8, the bytes, up to 18 ids. */
+/** Pieces of 13 to 48 bytes. 64 words a slot: hash, length | number of ids << 8, the bytes, the ids. */
 export class LongMemory {
   readonly #slots = new Int32Array(LONG_WORDS * LONG_SLOTS)
   readonly #view = new DataView(this.#slots.buffer)
@@ -79,7 +76,6 @@ export class LongMemory {
     from: number,
     to: number,
   ): void {
-    if (to - from > LONG_IDS) return
     const slots = this.#slots
     const slot = longPlace(hash)
     slots[slot] = hash

@@ -1,3 +1,5 @@
+import type { Split } from './patterns.ts'
+import { aloneTable } from './single.ts'
 import { powerOfTwo, shared, type Vocabulary } from './vocabulary.ts'
 
 /**
@@ -5,24 +7,40 @@ import { powerOfTwo, shared, type Vocabulary } from './vocabulary.ts'
  * words of four bytes, filled up with zeros. So a token that ends in a zero byte cannot be told from a shorter one,
  * and is left out: whoever looks up a piece must not ask for one that does. A slot is the key and the id, or zeros
  * and EMPTY: two words for tokens of up to 4 bytes (most of what text is made of, in a table that stays in the
- * processor's cache), four for those of up to 12.
+ * processor's cache), four for those of up to 12. Tokens of 13 to 48 bytes: four words a slot, hash, place in the
+ * vocabulary's bytes, length (0 when empty), id.
  */
+export interface PieceTables {
+  /**
+   * One array, so that the inner loop has one base address to keep: kinds of bytes, ids of bytes, pairs of kinds
+   * (single.ts), then the table of tiny tokens and that of short ones. Slots do not wrap round: spare ones follow.
+   */
+  readonly words: Int32Array
+  readonly tinyAt: number
+  readonly shortAt: number
+  /** How far to shift a hash to the right for a slot number. */
+  readonly tinyShift: number
+  readonly shortShift: number
+  readonly long: Int32Array
+}
+
+export const KINDS = 0
+export const BYTE_IDS = 256
+export const ALONE = 512
+const TABLES = 768
+
 export const TINY = 4
 export const SHORT = 12
+export const LONG = 48
 export const EMPTY = -1
 
-/**
- * Tokens of 13 to 48 bytes: four words a slot, hash, place in the vocabulary's bytes, length (0 when empty), id.
- */
-export const LONG = 48
+export function tinyHash(k0: number): number {
+  return Math.imul(k0 ^ (k0 >>> 15), 0x9e3779b1)
+}
 
 export function shortHash(k0: number, k1: number, k2: number): number {
   const mixed = Math.imul(k0, 0x9e3779b1) + Math.imul(k1, 0x85ebca6b) + Math.imul(k2, 0xc2b2ae35)
   return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d)
-}
-
-export function tinyHash(k0: number): number {
-  return Math.imul(k0 ^ (k0 >>> 15), 0x9e3779b1)
 }
 
 /** Hash of at least four bytes. */
@@ -46,63 +64,93 @@ export function sameBytes(a: DataView, atA: number, b: DataView, atB: number, le
   return a.getInt32(atA + last, true) === b.getInt32(atB + last, true)
 }
 
-export interface PieceTables {
-  readonly tiny: Int32Array
-  readonly short: Int32Array
-  readonly long: Int32Array
-  /** How far to shift a hash to the right for a slot number. */
-  readonly tinyShift: number
-  readonly shortShift: number
-}
-
-/** The tables of a vocabulary, in SharedArrayBuffers, filled in id order. */
-export function buildPieceTables({ bytes, offsets, ids }: Vocabulary): PieceTables {
+/**
+ * The tables of a vocabulary, in SharedArrayBuffers; tokens go in in id order. Undefined when so many hashes fall
+ * together that the spare slots do not suffice: only a vocabulary made for it does that.
+ */
+export function buildPieceTables(
+  { bytes, offsets, ids }: Vocabulary,
+  split: Split,
+  kinds: Uint8Array,
+): PieceTables | undefined {
   const counts = [0, 0, 0]
   const sizeClass = (length: number) => (length <= TINY ? 0 : length <= SHORT ? 1 : 2)
   for (let rank = 0; rank < ids.length; rank++) counts[sizeClass(offsets[rank + 1]! - offsets[rank]!)]!++
   const slots = counts.map((count) => powerOfTwo(1.6 * count + 4))
-  const tiny = shared(Int32Array, 2 * slots[0]!)
-  const short = shared(Int32Array, 4 * slots[1]!)
-  const long = shared(Int32Array, 4 * slots[2]!)
   const tinyShift = 32 - Math.log2(slots[0]!)
   const shortShift = 32 - Math.log2(slots[1]!)
-  for (let slot = 1; slot < tiny.length; slot += 2) tiny[slot] = EMPTY
-  for (let slot = 3; slot < short.length; slot += 4) short[slot] = EMPTY
+  const spare = 1024
+  const tinyAt = TABLES
+  const shortAt = tinyAt + 2 * (slots[0]! + spare)
+  const words = shared(Int32Array, shortAt + 4 * (slots[1]! + spare))
+  const long = shared(Int32Array, 4 * slots[2]!)
+  words.set(kinds, KINDS)
+  words.set(aloneTable(split), ALONE)
+  for (let slot = tinyAt + 1; slot < shortAt; slot += 2) words[slot] = EMPTY
+  for (let slot = shortAt + 3; slot < words.length; slot += 4) words[slot] = EMPTY
 
   const view = new DataView(bytes.buffer, bytes.byteOffset)
   for (let rank = 0; rank < ids.length; rank++) {
     const at = offsets[rank]!
     const length = offsets[rank + 1]! - at
+    const id = ids[rank]!
+    if (length === 1) words[BYTE_IDS + bytes[at]!] = id
     if (length > LONG) continue
     if (length > SHORT) {
       const hash = longHash(view, at, length)
       let slot = (hash << 2) & (long.length - 1)
       while (long[slot + 2] !== 0) slot = (slot + 4) & (long.length - 1)
-      long[slot] = hash
-      long[slot + 1] = at
-      long[slot + 2] = length
-      long[slot + 3] = ids[rank]!
+      long.set([hash, at, length, id], slot)
       continue
     }
     if (bytes[at + length - 1] === 0) continue
     const k0 = word(bytes, at, Math.min(length, 4))
     if (length <= TINY) {
-      let slot = (tinyHash(k0) >>> tinyShift) << 1
-      while (tiny[slot + 1] !== EMPTY) slot = (slot + 2) & (tiny.length - 1)
-      tiny[slot] = k0
-      tiny[slot + 1] = ids[rank]!
+      let slot = tinyAt + ((tinyHash(k0) >>> tinyShift) << 1)
+      while (words[slot + 1] !== EMPTY) slot += 2
+      if (slot + 2 >= shortAt) return undefined
+      words[slot] = k0
+      words[slot + 1] = id
     } else {
       const k1 = word(bytes, at + 4, Math.min(length - 4, 4))
       const k2 = word(bytes, at + 8, length - 8)
-      let slot = (shortHash(k0, k1, k2) >>> shortShift) << 2
-      while (short[slot + 3] !== EMPTY) slot = (slot + 4) & (short.length - 1)
-      short[slot] = k0
-      short[slot + 1] = k1
-      short[slot + 2] = k2
-      short[slot + 3] = ids[rank]!
+      let slot = shortAt + ((shortHash(k0, k1, k2) >>> shortShift) << 2)
+      while (slot < words.length && words[slot + 3] !== EMPTY) slot += 4
+      if (slot + 4 >= words.length) return undefined
+      words[slot] = k0
+      words[slot + 1] = k1
+      words[slot + 2] = k2
+      words[slot + 3] = id
     }
   }
-  return { tiny, short, long, tinyShift, shortShift }
+  return { words, tinyAt, shortAt, tinyShift, shortShift, long }
+}
+
+/** The id of the token of up to four bytes with this key, or EMPTY. An empty slot is no key: no key is zero. */
+export function findTiny(words: Int32Array, at: number, shift: number, k0: number): number {
+  let slot = (at + ((tinyHash(k0) >>> shift) << 1)) | 0
+  while (words[slot] !== k0) {
+    if (words[slot | 1] === EMPTY) return EMPTY
+    slot = (slot + 2) | 0
+  }
+  return words[slot | 1]!
+}
+
+/** The id of the token of five to twelve bytes with this key, or EMPTY. */
+export function findShort(
+  words: Int32Array,
+  at: number,
+  shift: number,
+  k0: number,
+  k1: number,
+  k2: number,
+): number {
+  let slot = (at + ((shortHash(k0, k1, k2) >>> shift) << 2)) | 0
+  while (((words[slot]! ^ k0) | (words[slot | 1]! ^ k1) | (words[slot | 2]! ^ k2)) !== 0) {
+    if (words[slot | 3] === EMPTY) return EMPTY
+    slot = (slot + 4) | 0
+  }
+  return words[slot | 3]!
 }
 
 /** Up to four bytes as a little-endian word. */

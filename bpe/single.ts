@@ -1,6 +1,5 @@
 import { APOSTROPHE, LETTER, NEWLINE, NUMBER, OTHER, SPACE, WHITE } from './classes.ts'
 import type { Split } from './patterns.ts'
-import { shared } from './vocabulary.ts'
 
 /** The kind of 0xFF, which stands after the text, where LEAD is the kind of all other bytes from 0x80. */
 export const END = 8
@@ -10,7 +9,7 @@ export const END = 8
  * Nothing is said of letters, and of what only more of the text can tell.
  */
 export function aloneTable({ family, digits }: Split): Uint8Array {
-  const alone = shared(Uint8Array, 256)
+  const alone = new Uint8Array(256)
   const set = (kind: number, ...next: number[]) => {
     for (const after of next) alone[(kind << 4) | after] = 1
   }

@@ -3,8 +3,8 @@ import { byteClasses, KIND, pointClasses } from './classes.ts'
 import { buildMergeTables, type MergeTables, NONE } from './merge-tables.ts'
 import { recognisePattern, type Split } from './patterns.ts'
 import { buildPieceTables, type PieceTables } from './piece-table.ts'
-import { aloneTable, END } from './single.ts'
-import { shared, sortVocabulary, type Vocabulary } from './vocabulary.ts'
+import { END } from './single.ts'
+import { sortVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /** What the own scanner needs. */
 export interface FastTables {
@@ -12,12 +12,6 @@ export interface FastTables {
   /** Class of each byte and of each code point (classes.ts). */
   readonly byteClass: Uint8Array
   readonly pointClass: Uint8Array
-  /** Kind of each byte, with one of its own for the 0xFF after the text; pieces of one byte (single.ts). */
-  readonly byteKind: Uint8Array
-  readonly alone: Uint8Array
-  /** Ids of the single bytes. */
-  readonly byteId: Int32Array
-  /** Tokens by their bytes (piece-table.ts). */
   readonly pieces: PieceTables
   readonly merge: MergeTables
 }
@@ -50,13 +44,9 @@ function buildFast(vocabulary: Vocabulary): FastTables | undefined {
   if (merge === undefined) return undefined
   const pointClass = pointClasses()
   const byteClass = byteClasses(pointClass)
-  const byteKind = shared(Uint8Array, 256)
-  for (let byte = 0; byte < 256; byte++) byteKind[byte] = byte === 0xff ? END : byteClass[byte]! & KIND
-  const byteId = shared(Int32Array, 256)
-  for (let byte = 0; byte < 256; byte++) byteId[byte] = ids[merge.pair.byteRank[byte]!]!
-  const alone = aloneTable(split)
-  const pieces = buildPieceTables(vocabulary)
-  return { split, byteClass, pointClass, byteKind, alone, byteId, pieces, merge }
+  const kinds = byteClass.map((value, byte) => (byte === 0xff ? END : value & KIND))
+  const pieces = buildPieceTables(vocabulary, split, kinds)
+  return pieces && { split, byteClass, pointClass, pieces, merge }
 }
 
 function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {

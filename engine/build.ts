@@ -80,6 +80,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
           hub,
           folder: dirname(options.recipe.file),
           signal: options.signal,
+          retry: () => hubSettings(options.env).retry,
           ...(options.locked === undefined ? {} : { pinned: pinsOf(options.locked) }),
         })
         if (options.locked !== undefined) assertSameLock(options.locked, lock)
@@ -93,7 +94,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
           observer: options.observer,
         })
         try {
-          return await buildOnce(lock, runner, store, ran, options)
+          return await buildOnce(lock, runner, store, ran, options, makePool)
         } finally {
           for (const key of runner.ran) ran.add(key)
         }
@@ -115,12 +116,14 @@ async function buildOnce(
   store: FileStore,
   ranBefore: ReadonlySet<Digest>,
   options: BuildOptions,
+  pool: () => Promise<StagePool>,
 ): Promise<BuildOutcome> {
   const result = await buildDataset(lock, runner)
   const { output, published } = await finishBuild(lock, result, runner, {
     store,
     out: options.out,
     signal: options.signal,
+    copyOut: async (blob, path) => (await pool()).copyOut(blob, path, options.signal),
     ...(options.recheck === undefined ? {} : { recheck: options.recheck }),
     ...(options.onPublish === undefined ? {} : { onProgress: options.onPublish }),
   })

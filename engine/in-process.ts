@@ -21,6 +21,7 @@ import { createDownload } from '../stages/download.ts'
 import { Meter } from '../stages/meter.ts'
 import type { StagePool } from '../stages/pool.ts'
 import { runStage } from '../stages/run-stage.ts'
+import { tasksPerThread } from '../stages/threads.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 import type { BuildObserver } from './events.ts'
 import { Semaphore } from './semaphore.ts'
@@ -52,8 +53,8 @@ export class InProcessRunner extends LocalRunner {
   constructor(options: InProcessOptions) {
     super()
     this.options = options
-    // One more call than threads, so that a thread's next task waits in the queue and not in ours.
-    this.lanes = { io: new Semaphore(parallelIo), cpu: new Semaphore(options.threads + 1) }
+    // One more call than the threads take, so that the next task waits in the pool's queue and not in ours.
+    this.lanes = { io: new Semaphore(parallelIo), cpu: new Semaphore(options.threads * tasksPerThread + 1) }
     this.signal = AbortSignal.any([options.signal, this.stop.signal])
   }
 
@@ -113,13 +114,16 @@ export class InProcessRunner extends LocalRunner {
   private async execute(call: StageCall, meter: Meter): Promise<StageOutput> {
     if (stages[call.stage].lane === 'cpu') return (await this.options.pool()).run(call, meter, this.signal)
     const stage = createDownload(this.options.hub)
-    return stage.run(call, {
+    const output = await stage.run(call, {
       store: this.options.store,
       signal: this.signal,
       progress: meter,
       notice: (text) => this.options.observer.notice(text),
       encoderTables: () => Promise.reject(new TypeError('only CPU stages encode')),
     })
+    const pool = await this.options.pool()
+    for (const { digest } of Object.values(output.outputs)) pool.trust(digest)
+    return output
   }
 }
 

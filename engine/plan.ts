@@ -59,6 +59,7 @@ export async function plan(options: PlanOptions): Promise<Plan> {
       },
       folder: dirname(options.recipe.file),
       signal: options.signal,
+      retry: () => hubSettings(options.env).retry,
       lookOnly: true,
     })
     const runner = new PlanRunner(store)

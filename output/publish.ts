@@ -3,12 +3,12 @@
  * made durable, and then takes its name.
  */
 import { randomBytes } from 'node:crypto'
-import { constants } from 'node:fs'
-import { type FileHandle, mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import type { Store } from '../store/types.ts'
+import { copyOut, writeNewFile } from '../stages/copy-out.ts'
+import type { Digest, Store } from '../store/types.ts'
 import { fileDigest } from './file-digest.ts'
 import { inspectOutputFolder } from './folder.ts'
 import { manifestName, type Output, type OutputFile, provenanceName } from './manifest.ts'
@@ -20,6 +20,8 @@ export interface PublishOptions {
   readonly onProgress?: (bytes: number, total: number) => void
   /** Reads the files of an existing output again, even if nothing has touched them. */
   readonly recheck?: boolean
+  /** Writes a blob to a new file, checked and durable: in another thread, say (default: here). */
+  readonly copyOut?: (blob: Digest, path: string) => Promise<void>
 }
 
 /** Files written at a time. */
@@ -46,6 +48,7 @@ export async function publish(
 
 async function replace(target: string, output: Output, options: PublishOptions): Promise<void> {
   const { store, signal } = options
+  const copy = options.copyOut ?? ((blob, path) => copyOut(store, blob, path, signal))
   const fresh = siblingName(target, 'new')
   await mkdir(fresh, { recursive: true })
   try {
@@ -59,14 +62,17 @@ async function replace(target: string, output: Output, options: PublishOptions):
     const lane = async () => {
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
         signal.throwIfAborted()
-        await writeFile(join(fresh, file.path), contentOf(file, store), report, signal)
+        const path = join(fresh, file.path)
+        if ('blob' in file) await copy(file.blob, path)
+        else await writeNewFile(path, [file.content], signal)
+        report(file.bytes)
       }
     }
     const lanes = await Promise.allSettled(Array.from({ length: parallel }, lane))
     for (const done of lanes) if (done.status === 'rejected') throw done.reason
-    await writeFile(join(fresh, manifestName), chunks(Buffer.from(output.manifest)), () => {}, signal)
+    await writeNewFile(join(fresh, manifestName), [Buffer.from(output.manifest)], signal)
     const provenance = encodeProvenance(await fingerprints(fresh, output.files), output.provenance)
-    await writeFile(join(fresh, provenanceName), chunks(provenance), () => {}, signal)
+    await writeNewFile(join(fresh, provenanceName), [provenance], signal)
     await syncFolder(fresh)
     await swap(fresh, target)
   } catch (error) {
@@ -124,37 +130,6 @@ async function fingerprints(dir: string, files: readonly OutputFile[]): Promise<
     facts[path] = [size, ino, mtimeNs, ctimeNs].join(' ')
   }
   return facts
-}
-
-async function writeFile(
-  path: string,
-  content: AsyncIterable<Uint8Array>,
-  report: (bytes: number) => void,
-  signal: AbortSignal,
-): Promise<void> {
-  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644)
-  try {
-    for await (const chunk of content) {
-      signal.throwIfAborted()
-      await writeAll(file, chunk)
-      report(chunk.length)
-    }
-    await file.sync()
-  } finally {
-    await file.close()
-  }
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten
-}
-
-function contentOf(file: OutputFile, store: Store): AsyncIterable<Uint8Array> {
-  return 'blob' in file ? store.readBlob(file.blob) : chunks(file.content)
-}
-
-async function* chunks(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
-  yield bytes
 }
 
 async function syncFolder(dir: string): Promise<void> {

@@ -112,6 +112,7 @@ export async function orchestrate({ splits: sources, ...settings }: Outline, run
     title: `tokenizer ${settings.tokenizer.name}`,
     params: { kind: settings.tokenizer.kind, specials: settings.template.specials },
     inputs: { file: tokenizerFile },
+    hints: { file: settings.tokenizer.name },
   })
   const context: Context = {
     vocabulary: vocabulary.outputs['vocabulary']!.digest,

@@ -3,7 +3,9 @@
  * copied into the store, so that what a build reads cannot change under it.
  */
 import { ShardmillError } from '../errors/index.ts'
+import { listNames, nearest } from '../errors/nearest.ts'
 import { type FoundSplit, findSplit } from '../hub/client/find-split.ts'
+import type { RetryLimits } from '../hub/client/retry.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
 import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
 import { mapBounded } from '../pipeline/stage.ts'
@@ -23,6 +25,8 @@ export interface ResolveContext {
   /** Folder that the recipe's relative paths start from. */
   readonly folder: string
   readonly signal: AbortSignal
+  /** For files from other hosts than the hub; default: half a minute of silence, six tries. */
+  readonly retry?: () => RetryLimits
   /** Commits to use instead of asking the hub where a revision is: `repo@revision` → commit (from a lock). */
   readonly pinned?: ReadonlyMap<string, string>
   /** Only find out the digests; copy nothing into the store. */
@@ -245,7 +249,7 @@ async function lockAux(file: AuxFile, where: string, context: Asked): Promise<Lo
     case 'default':
       return importBytes(keeper(context), await file.load(), file.name)
     case 'url':
-      return importBytes(keeper(context), await fetchUrl(file.url, where, context.signal), shownUrl(file.url))
+      return importBytes(keeper(context), await fetchUrl(file.url, where, context.signal, context.retry?.()), shownUrl(file.url))
     case 'hub':
       return lockHubFile(file.repo, file.path, file.revision, where, context)
   }
@@ -259,12 +263,19 @@ async function lockHubFile(
   context: Asked,
 ): Promise<LockedFile> {
   const commit = await context.commit(repo, revision)
-  const file = (await context.hub().listFiles(repo, commit)).find((candidate) => candidate.path === path)
-  if (file === undefined)
+  const files = await context.hub().listFiles(repo, commit)
+  const file = files.find((candidate) => candidate.path === path)
+  if (file === undefined) {
+    const paths = files.map((candidate) => candidate.path)
+    const guess = nearest(path, paths)
     throw new ShardmillError(
       'NOT_FOUND',
       `${where}: dataset ${repo} has no file ${JSON.stringify(path)} at revision ${revision}`,
+      {
+        hint: `${guess === undefined ? '' : `Did you mean ${JSON.stringify(guess)}? `}Its files are ${listNames(paths)}.`,
+      },
     )
+  }
   return lockedHubFile(file, revision)
 }
 

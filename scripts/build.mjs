@@ -1,4 +1,4 @@
-// Compiles the TypeScript sources into dist/. Runs on `npm ci` (prepare) and before the tests.
+// Compiles the TypeScript sources into dist/ and bundles the workflows. Runs on `npm ci` (prepare) and before the tests.
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -9,4 +9,5 @@ const root = join(dirname(fileURLToPath(import.meta.url)), '..')
 const tsc = join(dirname(createRequire(import.meta.url).resolve('typescript/package.json')), 'bin', 'tsc')
 rmSync(join(root, 'dist'), { recursive: true, force: true })
 const done = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
-process.exit(done.status ?? 1)
+if (done.status !== 0) process.exit(done.status ?? 1)
+await import('./bundle-workflows.mjs')

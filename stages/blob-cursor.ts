@@ -1,12 +1,13 @@
 import { ShardmillError } from '../errors/index.ts'
 import type { Digest } from '../store/types.ts'
 
-/** Takes exact runs of bytes from a stream of chunks. Each run is a copy of its own that starts 8-byte aligned. */
+/** Takes exact runs of bytes from a stream of chunks. A run starts 8-byte aligned; it is good until the next one. */
 export class BlobCursor {
   private readonly source: AsyncIterator<Uint8Array>
   private readonly digest: Digest
   private chunk: Uint8Array = new Uint8Array(0)
   private at = 0
+  private run = new Uint8Array(0)
 
   constructor(source: AsyncIterable<Uint8Array>, digest: Digest) {
     this.source = source[Symbol.asyncIterator]()
@@ -15,7 +16,8 @@ export class BlobCursor {
 
   /** The next `length` bytes. */
   async take(length: number): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(length)
+    if (this.run.length < length) this.run = new Uint8Array(length)
+    const bytes = this.run.subarray(0, length)
     let filled = 0
     while (filled < length) {
       if (this.at === this.chunk.length) {

@@ -56,6 +56,8 @@ export class ConversationWriter {
   private partType = new Uint8Array(4096)
   private partText = new Uint32Array(4097)
   private text: Uint8Array = new Uint8Array(1 << 20)
+  /** The frame as it is written, used again for the next. */
+  private frame = new Uint8Array(0)
   private frameRowCount = 0
   private messages = 0
   private parts = 0
@@ -183,13 +185,17 @@ export class ConversationWriter {
       pad4(parts) +
       4 * (parts + 1) +
       pad4(textBytes)
-    const frame = new Uint8Array(size)
-    const words = new Uint32Array(frame.buffer)
-    words.set([rows, messages, parts, textBytes])
+    if (this.frame.length < size) this.frame = new Uint8Array(size + (size >> 2))
+    const frame = this.frame.subarray(0, size)
+    const header = new Uint32Array(headerBytes / 4)
+    header.set([rows, messages, parts, textBytes])
+    frame.set(new Uint8Array(header.buffer), 0)
     let at = headerBytes
     const put = (column: Uint8Array | Uint32Array) => {
       frame.set(new Uint8Array(column.buffer, column.byteOffset, column.byteLength), at)
-      at += pad4(column.byteLength)
+      const next = at + pad4(column.byteLength)
+      frame.fill(0, at + column.byteLength, next)
+      at = next
     }
     put(this.sourceRow.subarray(0, rows))
     put(this.rowMessages.subarray(0, rows + 1))
@@ -206,9 +212,15 @@ export class ConversationWriter {
   }
 }
 
-/** The frames of a conversations blob, in order; checked against its digest on the way. */
-export async function* readConversations(store: Store, digest: Digest): AsyncGenerator<ConversationFrame> {
-  const cursor = new BlobCursor(store.readBlob(digest), digest)
+/**
+ * The frames of a conversations blob, in order; checked against its digest on the way. A frame is good until the next
+ * one is asked for.
+ */
+export async function* readConversations(
+  store: Pick<Store, 'readBlob'>,
+  digest: Digest,
+): AsyncGenerator<ConversationFrame> {
+  const cursor = new BlobCursor(store.readBlob(digest, { reuse: true }), digest)
   const head = await cursor.take(8)
   if (new TextDecoder().decode(head) !== magic) throw new TypeError(`blob ${digest} holds no conversations`)
   for (;;) {

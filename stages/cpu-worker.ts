@@ -3,6 +3,7 @@ import { buildTables, type EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
 import type { Digest, Store } from '../store/types.ts'
+import { copyOut } from './copy-out.ts'
 import type { StageOutput } from './define-stage.ts'
 import { cpuStages } from './index.ts'
 import { Meter } from './meter.ts'
@@ -30,7 +31,17 @@ export interface CheckTask {
   readonly blob: Digest
 }
 
-export type Task = StageTask | TablesTask | CheckTask
+/** Writes a blob into the output folder. */
+export interface CopyOutTask {
+  readonly kind: 'copy-out'
+  readonly store: string
+  readonly blob: Digest
+  readonly path: string
+}
+
+type Done = StageOutput | EncoderTables | Refused | undefined
+
+export type Task = StageTask | TablesTask | CheckTask | CopyOutTask
 
 /** Errors cross threads as facts: structured cloning keeps an Error's message but not its fields. */
 export type TaskResult<T> =
@@ -48,7 +59,7 @@ function storeAt(location: string): Promise<Store> {
   return store
 }
 
-export async function runTask(task: Task): Promise<TaskResult<StageOutput | EncoderTables | undefined>> {
+export async function runTask(task: Task): Promise<TaskResult<Done>> {
   try {
     const store = await storeAt(task.store)
     return { ok: true, value: await work(store, task) }
@@ -58,8 +69,9 @@ export async function runTask(task: Task): Promise<TaskResult<StageOutput | Enco
   }
 }
 
-function work(store: Store, task: Task): Promise<StageOutput | EncoderTables | undefined> {
+function work(store: Store, task: Task): Promise<Done> {
   if (task.kind === 'tables') return tablesOf(store, task.vocabulary)
+  if (task.kind === 'copy-out') return copyOutOrErrno(store, task)
   return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task)
 }
 
@@ -82,7 +94,24 @@ async function tablesOf(store: Store, vocabulary: Digest): Promise<EncoderTables
 }
 
 async function checkBlob(store: Store, blob: Digest): Promise<undefined> {
-  for await (const _ of store.readBlob(blob));
+  for await (const _ of store.readBlob(blob, { reuse: true }));
+}
+
+/** What the file system said, by its name: a thrown error would lose it on the way between threads. */
+export interface Refused {
+  readonly errno: string
+  readonly message: string
+}
+
+async function copyOutOrErrno(store: Store, { blob, path }: CopyOutTask): Promise<Refused | undefined> {
+  try {
+    await copyOut(store, blob, path)
+    return undefined
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    if (isShardmillError(error) || code === undefined) throw error
+    return { errno: code, message }
+  }
 }
 
 /** Turns what `runTask` returned back into a value or a throw. */

@@ -5,9 +5,10 @@
  * Keeps: every conversation exactly once, in order, cut at maxSeqLen tokens (counted as truncated when it reaches
  * maxSeqLen, also when it just fits: the reference counts so).
  */
-import { createEncoder } from '../bpe/index.ts'
+import { createEncoder, type Encoder } from '../bpe/index.ts'
 import { readConversations } from './conversations.ts'
-import { defineStage, input, paramsOf } from './define-stage.ts'
+import type { Digest, Store } from '../store/types.ts'
+import { defineStage, input, paramsOf, type StageContext } from './define-stage.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
@@ -22,13 +23,12 @@ export const tokenize = defineStage({
   async run(call, { store, signal, progress, encoderTables }) {
     const { template, maxSeqLen } = paramsOf<Params>(call)
     const vocabularyDigest = input(call, 'vocabulary')
-    const vocabulary = decodeVocabulary(await store.readBlobBytes(vocabularyDigest))
-    const encoder = createEncoder(await encoderTables(vocabularyDigest))
-    const render = templateOf(template.name).renderer(vocabulary.specials)
+    const { encoder, specials, vocabularySize } = await encoderOf(vocabularyDigest, store, encoderTables)
+    const render = templateOf(template.name).renderer(specials)
     const tokens = new TokenWriter(encoder, maxSeqLen)
     const writer = await store.createBlob()
     try {
-      const block = new TokenBlockWriter(writer, vocabulary.vocabularySize > 65536 ? 4 : 2)
+      const block = new TokenBlockWriter(writer, vocabularySize > 65536 ? 4 : 2)
       let total = 0
       let trainedTotal = 0
       let truncated = 0
@@ -65,3 +65,25 @@ export const tokenize = defineStage({
     }
   },
 })
+
+interface ReadyEncoder {
+  readonly encoder: Encoder
+  readonly specials: ReadonlyMap<string, number>
+  readonly vocabularySize: number
+}
+
+/** One encoder a thread: what it has learned of one partition serves the next. */
+let known: { readonly digest: Digest; readonly ready: Promise<ReadyEncoder> } | undefined
+
+function encoderOf(digest: Digest, store: Store, encoderTables: StageContext['encoderTables']): Promise<ReadyEncoder> {
+  if (known?.digest === digest) return known.ready
+  const ready = (async () => {
+    const { specials, vocabularySize } = decodeVocabulary(await store.readBlobBytes(digest))
+    return { encoder: createEncoder(await encoderTables(digest)), specials, vocabularySize }
+  })()
+  known = { digest, ready }
+  ready.catch(() => {
+    if (known?.ready === ready) known = undefined
+  })
+  return ready
+}

@@ -33,8 +33,8 @@ export const verify = defineStage({
         details: { tokens: tokenDigest, mask: maskDigest },
       })
     }
-    const tokenCursor = new BlobCursor(store.readBlob(tokenDigest), tokenDigest)
-    const maskCursor = new BlobCursor(store.readBlob(maskDigest), maskDigest)
+    const tokenCursor = new BlobCursor(store.readBlob(tokenDigest, { reuse: true }), tokenDigest)
+    const maskCursor = new BlobCursor(store.readBlob(maskDigest, { reuse: true }), maskDigest)
     for (const [cursor, digest, file] of [
       [tokenCursor, tokenDigest, names.tokens],
       [maskCursor, maskDigest, names.mask],

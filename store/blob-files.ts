@@ -24,7 +24,7 @@ import {
 } from './fs-calls.ts'
 import { naming } from './fs-errors.ts'
 import type { Layout } from './layout.ts'
-import type { BlobRef, BlobWriter, Digest } from './types.ts'
+import type { BlobRef, BlobWriter, Digest, ReadOptions } from './types.ts'
 
 /** Small chunks are gathered to writes of this size. */
 const WRITE_BUFFER = 256 * 1024
@@ -194,27 +194,39 @@ export async function openBlobFile(
   }
 }
 
-/** The blob in chunks of 1 MiB, each a buffer of its own. The last one comes only once the digest agrees. */
-export async function* readBlobFile(layout: Layout, digest: Digest): AsyncGenerator<Uint8Array> {
+/**
+ * The blob in chunks of 1 MiB, each a buffer of its own unless `reuse`. The last one comes only once the digest
+ * agrees.
+ */
+export async function* readBlobFile(
+  layout: Layout,
+  digest: Digest,
+  { reuse = false }: ReadOptions = {},
+): AsyncGenerator<Uint8Array> {
   const { handle } = await naming(layout.root, () => openBlobFile(layout, digest))
   try {
     const hash = startSha256()
     let at = 0
     let held: Uint8Array | undefined
+    let last = 0
+    let free: Uint8Array | undefined
     for (;;) {
-      const piece = Buffer.allocUnsafeSlow(READ_CHUNK)
+      const piece = free ?? Buffer.allocUnsafeSlow(READ_CHUNK)
+      free = undefined
       const got = await naming(layout.root, () => readAt(handle, piece, at))
       if (got > 0) {
         hash.update(piece.subarray(0, got))
         at += got
         if (held !== undefined) yield held
-        held = piece.subarray(0, got)
+        if (reuse) free = held
+        held = piece
+        last = got
       }
       if (got < READ_CHUNK) break
     }
     const found = hash.digest()
     if (found !== digest) throw corruptBlob(layout, digest, `its ${at} bytes hash to ${found}`)
-    if (held !== undefined) yield held
+    if (held !== undefined) yield held.subarray(0, last)
   } finally {
     await closeQuietly(handle)
   }

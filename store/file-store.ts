@@ -52,7 +52,7 @@ import {
 } from './record-files.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
 import { sweepDead } from './sweep.ts'
-import type { BlobRef, BlobWriter, BuildRecord, Digest, StageRecord, Store } from './types.ts'
+import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord, Store } from './types.ts'
 import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
 
 export interface FileStoreOptions {
@@ -214,8 +214,8 @@ class FolderStore implements FileStore {
     return naming(this.layout.root, () => statBlobFile(this.layout.blob(digest)))
   }
 
-  readBlob(digest: Digest): AsyncIterable<Uint8Array> {
-    return readBlobFile(this.layout, digest)
+  readBlob(digest: Digest, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
+    return readBlobFile(this.layout, digest, options)
   }
 
   readBlobBytes(digest: Digest): Promise<Uint8Array> {

@@ -72,6 +72,11 @@ export interface BlobWriter {
   abort(): Promise<void>
 }
 
+export interface ReadOptions {
+  /** A chunk is good only until the next one is asked for: its memory is used again. */
+  readonly reuse?: boolean
+}
+
 export interface Store {
   /** How to name the store to a user: a folder or a URL; never a secret. */
   readonly name: string
@@ -86,7 +91,7 @@ export interface Store {
    * Streams a blob out, in order, checking size and digest on the way: a damaged one throws CORRUPT_BLOB (before
    * the last chunk is handed out), a missing one MISSING_BLOB. It never ends early and quiet.
    */
-  readBlob(digest: Digest): AsyncIterable<Uint8Array>
+  readBlob(digest: Digest, options?: ReadOptions): AsyncIterable<Uint8Array>
   /** A whole blob, checked. For blobs known to be small or bounded (a partition). */
   readBlobBytes(digest: Digest): Promise<Uint8Array>
   /**

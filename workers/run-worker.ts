@@ -90,7 +90,13 @@ function optionsFor(queue: QueueName, bundle: string, deps: Dependencies, { thre
   const taskQueue = queues[queue]
   switch (queue) {
     case 'workflows':
-      return { taskQueue, workflowBundle: { codePath: bundle }, maxCachedWorkflows: mostCachedWorkflows }
+      return {
+        taskQueue,
+        workflowBundle: { codePath: bundle },
+        maxCachedWorkflows: mostCachedWorkflows,
+        // A worker that died with a workflow in its cache holds the build up for no longer than this.
+        stickyQueueScheduleToStartTimeout: '3 seconds',
+      }
     case 'io':
       return { taskQueue, activities: createIoActivities(deps), maxConcurrentActivityTaskExecutions: io }
     case 'cpu':

@@ -90,6 +90,8 @@ class PickleReader {
   }
 
   read(): Value | undefined {
+    if (this.#bytes[0] === 0x7b)
+      throw this.#bad('the file is JSON (a tokenizer.json?), expected a tokenizer.pkl')
     if (this.#bytes[0] !== 0x80)
       throw this.#bad('the file does not start as a pickle of protocol 2 or later does')
     this.#at = 1

@@ -17,8 +17,8 @@ describe.concurrent('a parquet file that is', () => {
     ['cut off at the end', () => one.subarray(0, one.length - 10), /^a\.parquet: .*cut/],
     ['cut off in the middle', () => one.subarray(0, one.length >> 1), /^a\.parquet: .*cut/],
     ['only its magic', () => Buffer.from('PAR1'), /^a\.parquet: /],
-    ['JSON lines', () => Buffer.from(goodLines), /^a\.parquet: .*not a parquet file/],
-    ['zeroes', () => new Uint8Array(10_000), /^a\.parquet: .*not a parquet file/],
+    ['JSON lines', () => Buffer.from(goodLines), /^a\.parquet: .*no parquet file/],
+    ['zeroes', () => new Uint8Array(10_000), /^a\.parquet: .*no parquet file/],
     ['a footer length that is wrong', () => {
       const bytes = Buffer.from(one)
       bytes.writeUInt32LE(0x7fffffff, bytes.length - 8)
@@ -41,7 +41,7 @@ describe.concurrent('a parquet file that is', () => {
       lab.write('a.parquet', content())
       await lab.refuses(recipeOf(local), { exit: 1, code: 'BAD_FILE', says, hint: true })
       lab.write('a.parquet', one)
-      expect((await lab.builds(recipeOf(local), { child: false })).splits.train.conversations).toBe(1)
+      expect((await lab.builds(recipeOf(local)).splits.train.conversations).toBe(1)
     })
   }
 
@@ -71,7 +71,7 @@ describe.concurrent('codecs', () => {
     // Parquet's LZO, which no writer in use offers: the codec's number in every column's metadata.
     const bytes = Buffer.from(parquetFixture('codec-none.parquet'))
     lab.write('a.parquet', withCodec(bytes, 3))
-    await lab.refuses(recipeOf(local), { exit: 1, code: 'BAD_FILE', says: /^a\.parquet: .*codec LZO is not supported/, hint: /snappy, gzip/ })
+    await lab.refuses(recipeOf(local), { exit: 1, code: 'BAD_FILE', says: /^a\.parquet: .*codec lzo is not supported/, hint: /snappy, gzip/ })
   })
 })
 
@@ -117,11 +117,11 @@ describe.concurrent('sources without rows', () => {
     lab.write('a.parquet', rows())
     lab.write('a.jsonl', goodLines)
     const refusal = { exit: 2, code: 'RECIPE', hint: true as const }
-    await lab.refuses(recipeOf(local), { ...refusal, says: 'train has no conversations' })
-    await lab.refuses(recipeOf({ task: 'custom_json', path: 'none.jsonl', optional: true }), { ...refusal, says: 'train has no conversations' })
-    await lab.refuses(recipeOf({ ...customJson, repeat: 0 }), { ...refusal, says: 'train has no conversations' })
-    await lab.refuses(recipeOf({ ...customJson, start: 2 }), { ...refusal, says: 'train has no conversations' })
-    await lab.refuses(recipeOf(customJson, { splits: { val: [local], train: [customJson] } }), { ...refusal, says: 'val has no conversations' })
+    await lab.refuses(recipeOf(local), { ...refusal, says: 'splits.train has no conversations' })
+    await lab.refuses(recipeOf({ task: 'custom_json', path: 'none.jsonl', optional: true }), { ...refusal, says: 'splits.train has no conversations' })
+    await lab.refuses(recipeOf({ ...customJson, repeat: 0 }), { ...refusal, says: 'splits.train has no conversations' })
+    await lab.refuses(recipeOf({ ...customJson, start: 2 }), { ...refusal, says: 'splits.train has no conversations' })
+    await lab.refuses(recipeOf(customJson, { splits: { val: [local], train: [customJson] } }), { ...refusal, says: 'splits.val has no conversations' })
     const report = await lab.builds(recipeOf(customJson, { splits: { val: [], train: [customJson] } }))
     expect(report.splits.val).toMatchObject({ conversations: 0, tokens: 0, shards: 0 })
   })

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { ByteWriter, parquetWrite, type SchemaElement } from 'hyparquet-writer'
 import { afterAll, expect } from 'vitest'
 import { exitCodeOf } from '../../cli/run.ts'
-import { build } from '../../engine/build.ts'
+import { type BuildOutcome, build } from '../../engine/build.ts'
 import { silentObserver } from '../../engine/events.ts'
 import { Semaphore } from '../../engine/semaphore.ts'
 import { isShardmillError, type ShardmillError } from '../../errors/index.ts'
@@ -189,10 +189,11 @@ export class Lab {
     return error
   }
 
-  private async refusesInProcess(recipe: string | Recipe, { exit, code, says, hint }: Refusal, { env = {} }: BuildOptions): Promise<JsonError> {
+  /** The build's outcome or its failure. */
+  private async attempt(recipe: string | Recipe, env: RunOptions['env'] = {}): Promise<{ outcome: BuildOutcome } | { failure: unknown }> {
     const file = this.recipe(recipe)
     const text = await readFile(file, 'utf8')
-    const error = await turns.run(() =>
+    return turns.run(() =>
       build({
         recipe: { text, file, settings: [] },
         out: this.out,
@@ -202,12 +203,18 @@ export class Lab {
         signal: new AbortController().signal,
         observer: silentObserver,
       }).then(
-        () => undefined,
-        (failure: unknown) => failure,
+        (outcome) => ({ outcome }),
+        (failure: unknown) => ({ failure }),
       ),
     )
+  }
+
+  private async refusesInProcess(recipe: string | Recipe, { exit, code, says, hint }: Refusal, { env }: BuildOptions): Promise<JsonError> {
+    const tried = await this.attempt(recipe, env)
+    if ('outcome' in tried) throw new Error('the build went through')
+    const error = tried.failure
     if (process.env['SHOW'] !== undefined) process.stderr.write(`(${(error as ShardmillError)?.code}) ${(error as Error)?.message}\n     hint: ${(error as ShardmillError)?.hint}\n`)
-    if (!isShardmillError(error)) throw error ?? new Error('the build went through')
+    if (!isShardmillError(error)) throw error
     expect([error.code, exitCodeOf(error.code)]).toEqual([code, exit])
     for (const text of Array.isArray(says) ? says : [says]) expect(error.message).toMatch(text)
     if (hint !== undefined) expect(error.hint ?? 'no hint').toMatch(hint === true ? /\S/ : hint)
@@ -221,7 +228,23 @@ export class Lab {
     expect(readdirSync(this.dir).filter((name) => name.includes('.shardmill-'))).toEqual([])
   }
 
+  /** Builds, in process unless the options need the command line. */
   async builds(recipe: string | Recipe, options: BuildOptions = {}): Promise<Report> {
+    const { child = options.args !== undefined || options.uid !== undefined || options.node !== undefined } = options
+    if (!child) {
+      const tried = await this.attempt(recipe, options.env)
+      if ('failure' in tried) throw tried.failure
+      const { result, output, run, cached } = tried.outcome
+      const split = (name: 'val' | 'train') => ({ ...result.splits[name], shards: result.splits[name].shards.length })
+      return {
+        schema: 1,
+        stages: { run, cached },
+        splits: { val: split('val'), train: split('train') },
+        files: output.files,
+        dtype: result.dtype,
+        vocabularySize: result.vocabularySize,
+      }
+    }
     const ran = await this.build(recipe, options)
     expect(ran.stderr).toBe('')
     expect(ran.code, ran.stderr).toBe(0)
@@ -236,7 +259,7 @@ export interface SplitReport {
   readonly trainedTokens: number
   readonly shards: number
   readonly truncated: number
-  readonly sources: readonly { readonly label: string; readonly rows: number; readonly rejected: number; readonly conversations: number; readonly untrained: number }[]
+  readonly sources: readonly { readonly label: string; readonly rows: number; readonly rejected: number; readonly conversations: number; readonly untrained: number; readonly truncated: number }[]
 }
 
 export interface Report {

@@ -23,7 +23,7 @@ export function parseWords(bytes: Uint8Array, file: string): string[] {
 }
 
 /** Python's `str.strip()`. */
-function strip(text: string): string {
+export function strip(text: string): string {
   let start = 0
   let end = text.length
   while (start < end && isPythonSpace(text.charCodeAt(start))) start++

@@ -1,0 +1,114 @@
+/**
+ * Conversations as objects, in the shape of nanochat's tasks. They are written by the sources' own row functions, as
+ * a build writes them, and read back from there: what a task shows is what a shard holds.
+ */
+import {
+  type ConversationFrame,
+  ConversationWriter,
+  listContent,
+  type PartType,
+  partTypeOf,
+  partTypes,
+  readConversations,
+  roleOf,
+  roles,
+} from '../stages/conversations.ts'
+import type { BlobWriter, Digest } from '../store/types.ts'
+
+export interface Part {
+  readonly type: PartType
+  readonly text: string
+}
+
+export interface Message {
+  readonly role: 'system' | 'user' | 'assistant'
+  /** A list of parts only from the assistant: text, calls of a Python tool, and what they gave. */
+  readonly content: string | readonly Part[]
+}
+
+export interface Conversation {
+  readonly messages: readonly Message[]
+  /** ARC, MMLU: the labels of the choices, one of which is the answer. */
+  readonly letters?: readonly string[]
+  /** MMLU. */
+  readonly subject?: string
+  /** HumanEval: the function that the tests call. */
+  readonly entry_point?: string
+  /** HumanEval: Python source that defines `check(candidate)`. */
+  readonly test?: string
+}
+
+/** What a row function writes, as a frame with one row. */
+export async function captureFrame(write: (out: ConversationWriter) => void): Promise<ConversationFrame> {
+  const chunks: Uint8Array[] = []
+  const out = new ConversationWriter(memoryBlob(chunks))
+  out.beginRow(0)
+  write(out)
+  out.endRow()
+  const { digest } = await out.commit()
+  for await (const frame of readConversations({ readBlob: () => streamOf(chunks) }, digest)) return frame
+  throw new TypeError('a row was written, yet there is no frame')
+}
+
+/** Messages as a frame with one row, for chat templates. */
+export function frameOf(messages: readonly Message[]): Promise<ConversationFrame> {
+  return captureFrame((out) => {
+    for (const { role, content } of messages) {
+      if (typeof content === 'string') {
+        out.beginMessage(roleOf[role])
+        out.appendString(content)
+        continue
+      }
+      out.beginListMessage(roleOf[role])
+      for (const { type, text } of content) {
+        out.beginPart(partTypeOf[type])
+        out.appendString(text)
+      }
+    }
+  })
+}
+
+/** Row `row` of a frame as messages. */
+export function messagesOf(frame: ConversationFrame, row = 0): Message[] {
+  const { rowMessages, messageKind, messageParts, partType, partText, text } = frame
+  const textOf = (p: number) =>
+    Buffer.from(text.buffer, text.byteOffset + partText[p]!, partText[p + 1]! - partText[p]!).toString('utf8')
+  const messages: Message[] = []
+  for (let m = rowMessages[row]!; m < rowMessages[row + 1]!; m++) {
+    const kind = messageKind[m]!
+    const first = messageParts[m]!
+    const parts = Array.from({ length: messageParts[m + 1]! - first }, (_, p) => ({
+      type: partTypes[partType[first + p]!]!,
+      text: textOf(first + p),
+    }))
+    messages.push({
+      role: roles[kind & 3]!,
+      content: (kind & listContent) === 0 ? parts[0]!.text : parts,
+    })
+  }
+  return messages
+}
+
+/** Names no blob: it is only for errors, and what is in memory has none. */
+const inMemory = 'in memory' as Digest
+
+function memoryBlob(chunks: Uint8Array[]): BlobWriter {
+  let bytes = 0
+  return {
+    async write(chunk) {
+      chunks.push(chunk.slice())
+      bytes += chunk.length
+    },
+    get bytes() {
+      return bytes
+    },
+    async commit() {
+      return { digest: inMemory, bytes }
+    },
+    async abort() {},
+  }
+}
+
+async function* streamOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
+  yield* chunks
+}

@@ -1,0 +1,172 @@
+/**
+ * The real Temporal dev server for the tests of this folder, and workers as processes of their own. Where no server
+ * can be had the suites are left out, loudly; on CI that is a failure.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { Client, Connection } from '@temporalio/client'
+import { afterAll, describe } from 'vitest'
+import { type DevServer, findTemporalCli, freePort, startDevServer } from '../../workers/dev-server.ts'
+import { type Bench, projectRoot, temporaryFolder } from '../e2e/cli.ts'
+
+const main = join(projectRoot, 'dist', 'cli', 'main.js')
+const preloads = {
+  fault: pathToFileURL(join(projectRoot, 'test', 'faults', 'fs-preload.mjs')).href,
+  slow: pathToFileURL(join(projectRoot, 'test', 'temporal', 'slow-preload.mjs')).href,
+}
+
+async function whyNoServer(): Promise<string | undefined> {
+  // Tests build nothing with Go: that takes minutes.
+  const env = { PATH: process.env['PATH'], SHARDMILL_TEMPORAL_CLI: process.env['SHARDMILL_TEMPORAL_CLI'] }
+  const withoutGo = { ...env, PATH: env.PATH?.split(':').filter((dir) => !existsSync(join(dir, 'go')) || existsSync(join(dir, 'temporal'))).join(':') }
+  try {
+    await findTemporalCli({ folder: '/nonexistent', env: withoutGo, notice: () => {}, signal: new AbortController().signal })
+    return undefined
+  } catch (error) {
+    return (error as Error).message
+  }
+}
+
+const missing = await whyNoServer()
+
+/** A suite that needs the server. */
+export function temporalSuite(name: string, suite: () => void): void {
+  if (missing === undefined) {
+    describe(name, suite)
+    return
+  }
+  if (process.env['CI'] === 'true') throw new Error(`${name}: ${missing}; on CI the Temporal suites must run`)
+  console.warn(`LEFT OUT: ${name}: ${missing}`)
+  describe.skip(`${name} (left out: ${missing})`, suite)
+}
+
+const servers: TestServer[] = []
+const workers = new Set<ChildProcess>()
+afterAll(async () => {
+  for (const worker of workers) worker.kill('SIGKILL')
+  for (const server of servers.splice(0)) await server.stop()
+})
+
+export interface TestServer {
+  readonly address: string
+  readonly client: Client
+  readonly folder: string
+  /** SIGKILL, as a power cut would. */
+  kill(): Promise<void>
+  /** Again on its database and port. */
+  restart(): Promise<void>
+  stop(): Promise<void>
+}
+
+export async function startServer(): Promise<TestServer> {
+  const folder = temporaryFolder()
+  const port = await freePort()
+  const options = {
+    folder,
+    env: process.env,
+    port,
+    uiPort: null,
+    signal: new AbortController().signal,
+    notice: () => {},
+  }
+  let running: DevServer = await startDevServer(options)
+  const connection = await Connection.connect({ address: running.address })
+  const server: TestServer = {
+    address: running.address,
+    client: new Client({ connection }),
+    folder,
+    async kill() {
+      running.process.kill('SIGKILL')
+      await once(running.process, 'exit')
+    },
+    async restart() {
+      running = await startDevServer(options)
+    },
+    async stop() {
+      await connection.close()
+      await running.stop()
+    },
+  }
+  servers.push(server)
+  return server
+}
+
+export interface WorkerProcess {
+  readonly child: ChildProcess
+  /** Everything it has written so far. */
+  readonly output: () => string
+  readonly exited: Promise<void>
+  readonly ended: () => boolean
+}
+
+export interface WorkerOptions {
+  readonly args?: readonly string[]
+  readonly env?: Readonly<Record<string, string>>
+  /** Faults for test/faults/fs-preload.mjs. */
+  readonly fault?: { readonly spec: string; readonly path: string }
+  /** Every file operation under the store takes this much longer. */
+  readonly slowMs?: number
+}
+
+/** Starts `shardmill worker` on a bench's store, and returns once it polls. */
+export async function startWorker(server: TestServer, at: Bench, options: WorkerOptions = {}): Promise<WorkerProcess> {
+  const { args = [], env = {}, fault, slowMs } = options
+  const loaded = [...(fault === undefined ? [] : ['--import', preloads.fault]), ...(slowMs === undefined ? [] : ['--import', preloads.slow])]
+  const child = spawn(
+    process.execPath,
+    [...loaded, main, 'worker', '--temporal', server.address, '--store', at.store, '--concurrency', '2', '--grace', '2', ...args],
+    {
+      env: {
+        PATH: process.env['PATH'] ?? '',
+        HOME: at.folder,
+        ...at.env,
+        ...env,
+        ...(fault === undefined ? {} : { SHARDMILL_TEST_FAULT: fault.spec, SHARDMILL_TEST_FAULT_PATH: fault.path }),
+        ...(slowMs === undefined ? {} : { SHARDMILL_TEST_SLOW_MS: String(slowMs), SHARDMILL_TEST_SLOW_PATH: at.store }),
+      },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
+  workers.add(child)
+  let text = ''
+  let over = false
+  const heard: (() => void)[] = []
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.setEncoding('utf8').on('data', (more: string) => {
+      text += more
+      for (const wake of heard) wake()
+    })
+  }
+  const exited = once(child, 'exit').then(() => {
+    over = true
+    workers.delete(child)
+    for (const wake of heard) wake()
+  })
+  await new Promise<void>((resolve, reject) => {
+    const look = () => {
+      if (text.includes('ready ')) resolve()
+      else if (over) reject(new Error(`the worker ended before it was ready\n${text}`))
+    }
+    heard.push(look)
+    look()
+  })
+  return { child, output: () => text, exited, ended: () => over }
+}
+
+export async function stopWorker({ child, exited }: WorkerProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+  child.kill(signal)
+  await exited
+}
+
+/** Environment for clients: where the server is, and limits that fit tests. */
+export function clientEnv(server: TestServer, at: Bench): Record<string, string> {
+  return { ...at.env, TEMPORAL_ADDRESS: server.address, SHARDMILL_HEARTBEAT_TIMEOUT_MS: '2500' }
+}
+
+/** Arguments for building a bench on Temporal. */
+export function temporalArgs(at: Bench, out = at.out): string[] {
+  return ['build', at.recipe, '--out', out, '--store', at.store, '--temporal']
+}
