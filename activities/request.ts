@@ -1,10 +1,8 @@
 /** What a client asks for, as it lies in the store: everything a worker needs to resolve the recipe. */
-import { ShardmillError } from '../errors/index.ts'
-import { canonicalJson } from '../pipeline/keys.ts'
+import { isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { Lock } from '../pipeline/lock.ts'
 import type { LocalFiles } from '../recipe/local-files.ts'
-import { isShardmillError } from '../errors/index.ts'
-import type { Digest, Json, Store } from '../store/types.ts'
+import type { Digest, Store } from '../store/types.ts'
 
 export interface BuildRequest {
   readonly schema: 1
@@ -15,7 +13,7 @@ export interface BuildRequest {
 }
 
 export async function putRequest(store: Store, request: BuildRequest): Promise<Digest> {
-  return (await store.putBlob(Buffer.from(canonicalJson(request as unknown as Json)))).digest
+  return (await store.putBlob(Buffer.from(JSON.stringify(request)))).digest
 }
 
 export async function readRequest(store: Store, digest: Digest): Promise<BuildRequest> {

@@ -1,7 +1,6 @@
 /** resolve: recipe → lock, where the hub can be reached and the token is. The lock goes into the store. */
 import { dirname } from 'node:path'
 import type { Outline } from '../pipeline/build.ts'
-import { canonicalJson } from '../pipeline/keys.ts'
 import type { Lock } from '../pipeline/lock.ts'
 import { assertSameLock } from '../recipe/lock-file.ts'
 import { parseRecipe } from '../recipe/parse.ts'
@@ -29,7 +28,8 @@ export function createResolve(deps: Dependencies): IoActivities['resolve'] {
         ...(locked === undefined ? {} : { pinned: pinsOf(locked) }),
       })
       if (locked !== undefined) assertSameLock(locked, lock)
-      const { digest: stored } = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
+      // Not in canonical form: the manifest shows a lock's fields in the order in which the resolver writes them.
+      const { digest: stored } = await store.putBlob(Buffer.from(JSON.stringify(lock)))
       return { lock: stored, outline: await outlineOf(lock, store) }
     })
 }

@@ -8,8 +8,8 @@ export function createFallback(vocabulary: Vocabulary): (text: string) => Uint32
   try {
     tiktoken = new Tiktoken(ranksText(vocabulary), {}, vocabulary.pattern)
   } catch (cause) {
-    throw new ShardmillError('BAD_TOKENIZER', 'tiktoken does not take the split pattern of this tokenizer', {
-      hint: `The pattern must be a regular expression of Rust's fancy-regex: ${vocabulary.pattern}`,
+    throw new ShardmillError('BAD_TOKENIZER', 'tiktoken does not take this tokenizer', {
+      hint: `Its split pattern must be a regular expression of Rust's fancy-regex: ${vocabulary.pattern}`,
       cause,
     })
   }

@@ -4,6 +4,7 @@ import type { SourceResult } from '../pipeline/build.ts'
 import { cleanText } from './clean-text.ts'
 import { count, duration, table } from './format-text.ts'
 import { paint } from './paint.ts'
+import { safeJson } from './safe-json.ts'
 
 interface SplitFacts {
   readonly conversations: number
@@ -37,7 +38,7 @@ export interface ShowOptions {
 
 /** Writes a finished build to stdout. */
 export function showFacts(facts: BuildFacts, { out, seconds, json, quiet }: ShowOptions): void {
-  if (json) process.stdout.write(`${JSON.stringify(report(facts, out, seconds))}\n`)
+  if (json) process.stdout.write(`${safeJson(report(facts, out, seconds))}\n`)
   else if (!quiet) process.stdout.write(summary(facts, out, seconds))
 }
 
@@ -66,7 +67,11 @@ function report(facts: BuildFacts, out: string, seconds: number) {
   }
 }
 
-function summary({ name: title, splits, overlap, published, run, cached, fileCount }: BuildFacts, out: string, seconds: number): string {
+function summary(
+  { name: title, splits, overlap, published, run, cached, fileCount }: BuildFacts,
+  out: string,
+  seconds: number,
+): string {
   const color = paint(process.stdout)
   const rows = [['', 'conversations', 'tokens', 'trained', 'truncated', 'shards']]
   for (const name of ['val', 'train'] as const) {
@@ -76,14 +81,23 @@ function summary({ name: title, splits, overlap, published, run, cached, fileCou
     for (const source of split.sources) rows.push([`  ${cleanText(source.label)}`, ...figures(source), ''])
   }
   const notes: string[] = []
-  const rejected = [...splits.val.sources, ...splits.train.sources].reduce((sum, source) => sum + source.rejected, 0)
+  const rejected = [...splits.val.sources, ...splits.train.sources].reduce(
+    (sum, source) => sum + source.rejected,
+    0,
+  )
   if (rejected > 0) notes.push(`${count(rejected)} bad rows were set aside: rejected.jsonl lists them.`)
   if (overlap > 0) notes.push(`${count(overlap)} conversations stand in val and in train.`)
   for (const name of ['val', 'train'] as const) {
     const untrained = splits[name].sources.reduce((sum, source) => sum + source.untrained, 0)
-    if (untrained > 0) notes.push(`${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`)
+    if (untrained > 0)
+      notes.push(
+        `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,
+      )
   }
-  const work = run === 0 ? `everything was cached (${count(cached)} stages)` : `${count(run)} stages run, ${count(cached)} cached`
+  const work =
+    run === 0
+      ? `everything was cached (${count(cached)} stages)`
+      : `${count(run)} stages run, ${count(cached)} cached`
   return [
     color.bold(title),
     table(rows),

@@ -17,14 +17,15 @@ export function short(value: number): string {
 }
 
 export function bytes(value: number): string {
-  return value < 1000 ? `${value} B` : `${short(value)}B`
+  return value < 1000 ? `${Math.round(value)} B` : `${short(value)}B`
 }
 
 export function duration(seconds: number): string {
-  if (seconds < 10) return `${seconds.toFixed(1)} s`
-  if (seconds < 60) return `${Math.round(seconds)} s`
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`
+  seconds = Math.round(seconds)
+  if (seconds < 60) return `${seconds} s`
   const minutes = Math.floor(seconds / 60)
-  const rest = Math.round(seconds - minutes * 60)
+  const rest = seconds - minutes * 60
   if (minutes < 60) return `${minutes}:${String(rest).padStart(2, '0')} min`
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')} h`
 }

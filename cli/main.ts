@@ -14,7 +14,7 @@ import type { StoreFlags } from './commands/store.ts'
 import type { TraceFlags } from './commands/trace.ts'
 import type { WorkerFlags } from './commands/worker.ts'
 import { completionScript } from './completion.ts'
-import { type GlobalOptions, run } from './run.ts'
+import { failUsage, type GlobalOptions, letReadersLeave, run } from './run.ts'
 
 const storeOption = () =>
   new Option(
@@ -67,7 +67,10 @@ Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO
     .option('--locked [file]', 'build exactly what the lock says (default: the recipe’s .lock.json), or fail')
     .option('--write-lock [file]', 'write what the recipe resolved to, to commit and to build with --locked')
     .option('--recheck', 'read an existing output again even if nothing has touched it')
-    .option('--temporal [address]', 'submit to Temporal and follow; workers need the same store and see --out')
+    .option(
+      '--temporal [address]',
+      'submit to Temporal and follow; workers need the same store and see --out',
+    )
     .option('--detach', 'with --temporal: print the build’s id and return')
     .addOption(jsonOption())
     .addHelpText(
@@ -268,7 +271,11 @@ The server is the \`temporal\` command of the PATH, the one SHARDMILL_TEMPORAL_C
     .option('--queues <names>', 'what it polls for: workflows, io, cpu', 'workflows,io,cpu')
     .option('--concurrency <n>', 'CPU stages at a time (default: one a core)')
     .option('--io <n>', 'downloads and look-ups at a time', '8')
-    .option('--grace <seconds>', 'how long running stages may go on after SIGTERM before they are handed back', '20')
+    .option(
+      '--grace <seconds>',
+      'how long running stages may go on after SIGTERM before they are handed back',
+      '20',
+    )
     .option('--deployment <name>', 'worker deployment: builds stay with the code version they began with')
     .option('--metrics <host:port>', 'serve Prometheus metrics here')
     .addHelpText(
@@ -349,19 +356,22 @@ TEMPORAL_API_KEY, TEMPORAL_TLS and the like, then the profile TEMPORAL_PROFILE o
     .description('print a completion script for the shell')
     .argument('<shell>', 'bash, zsh or fish')
     .addHelpText('after', '\nExample:\n  $ source <(shardmill completion bash)')
-    .action((shell: string) => {
-      process.stdout.write(completionScript(shell, program))
-    })
+    .action(
+      run(async (_context, shell: string) => {
+        process.stdout.write(completionScript(shell, program))
+      }),
+    )
 
   return program
 }
 
 export type { GlobalOptions }
 
+letReadersLeave()
 try {
   await createProgram().parseAsync()
 } catch (error) {
   if (!(error instanceof CommanderError)) throw error
   // Help and version are no failure; whatever else commander refuses is usage.
-  process.exitCode = error.exitCode === 0 ? 0 : 2
+  process.exitCode = error.exitCode === 0 ? 0 : failUsage(error.message, process.argv)
 }

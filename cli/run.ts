@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { type ErrorCode, isShardmillError, ShardmillError } from '../errors/index.ts'
 import { cleanText } from './clean-text.ts'
 import { paint } from './paint.ts'
+import { safeJson } from './safe-json.ts'
 
 export interface GlobalOptions {
   readonly quiet: boolean
@@ -28,6 +29,26 @@ export function exitCodeOf(code: ErrorCode): number {
   return exitCodes[code] ?? 1
 }
 
+/** A reader that goes away (`| head`) is no failure; nor does work stop because nobody reads its progress. */
+export function letReadersLeave(): void {
+  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
+    throw error
+  })
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
+}
+
+/** What commander refuses is usage; it has told stderr itself. Returns the exit code. */
+export function failUsage(message: string, args: readonly string[]): number {
+  if (args.includes('--json')) {
+    const error = { code: 'USAGE', message: message.replace(/^error: /, ''), retryable: false }
+    process.stdout.write(`${safeJson({ schema: 1, error })}\n`)
+  }
+  return 2
+}
+
 /** Wraps a command's action: signals, errors, exit codes. A number it returns is the exit code. */
 export function run<Args extends unknown[]>(
   action: (context: CommandContext, ...args: Args) => Promise<unknown>,
@@ -42,11 +63,6 @@ export function run<Args extends unknown[]>(
     }
     process.on('SIGINT', onSignal)
     process.on('SIGTERM', onSignal)
-    // A reader that went away (`| head`) is no failure.
-    process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-      throw error
-    })
     const context: CommandContext = {
       quiet: options.quiet === true,
       verbose: options.verbose === true,
@@ -73,7 +89,7 @@ function fail(error: unknown, json: boolean, { verbose, signal }: CommandContext
     process.exitCode = exitCodeOf(shown.code)
     if (json)
       process.stdout.write(
-        `${JSON.stringify({ schema: 1, error: { ...shown.toFacts(), message: shown.message } })}\n`,
+        `${safeJson({ schema: 1, error: { ...shown.toFacts(), message: shown.message } })}\n`,
       )
     const color = paint(process.stderr)
     process.stderr.write(
@@ -86,9 +102,7 @@ function fail(error: unknown, json: boolean, { verbose, signal }: CommandContext
   process.exitCode = 1
   const { message, stack } = shown instanceof Error ? shown : new Error(String(shown))
   if (json)
-    process.stdout.write(
-      `${JSON.stringify({ schema: 1, error: { code: 'BUG', message, retryable: false } })}\n`,
-    )
+    process.stdout.write(`${safeJson({ schema: 1, error: { code: 'BUG', message, retryable: false } })}\n`)
   process.stderr.write(
     `error: ${cleanText(message)}\nThis is a mistake in shardmill; please report it with what follows.\n${stack ?? ''}\n`,
   )

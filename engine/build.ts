@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 import { isShardmillError } from '../errors/index.ts'
 import { createHub, type Hub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
-import { inspectOutputFolder } from '../output/folder.ts'
+import { assertUsableOutput } from '../output/folder.ts'
 import type { Output } from '../output/manifest.ts'
 import { type BuildResult, buildDataset } from '../pipeline/build.ts'
 import type { Lock } from '../pipeline/lock.ts'
@@ -58,7 +58,7 @@ const mostRepairs = 20
 
 export async function build(options: BuildOptions): Promise<BuildOutcome> {
   const recipe = parseRecipe(options.recipe.text, options.recipe.file, options.recipe.settings)
-  await inspectOutputFolder(options.out)
+  await assertUsableOutput(options.out, options.store)
   const store = await openStore(options.store, { onWarning: (text) => options.observer.notice(text) })
   const lease = await store.leaseForBuild({
     signal: options.signal,

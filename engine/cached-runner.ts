@@ -1,6 +1,13 @@
 /** A runner for a build whose every stage is done: it looks them up, and gathers what the output is made from. */
 import { canonicalJson, digestOfText } from '../pipeline/keys.ts'
-import { itemsOf, keyOf, LocalRunner, type Long, type StageCall, type StageResult } from '../pipeline/stage.ts'
+import {
+  itemsOf,
+  keyOf,
+  LocalRunner,
+  type Long,
+  type StageCall,
+  type StageResult,
+} from '../pipeline/stage.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 
 export class CachedRunner extends LocalRunner {

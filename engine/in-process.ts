@@ -97,7 +97,11 @@ export class InProcessRunner extends LocalRunner {
       const meter = new Meter()
       observer.started(call, key, meter)
       try {
-        const record = await runStage(call, { store, execute: () => this.execute(call, meter), engine: { engine: 'in-process' } })
+        const record = await runStage(call, {
+          store,
+          execute: () => this.execute(call, meter),
+          engine: { engine: 'in-process' },
+        })
         this.records.set(key, record)
         this.ran.add(key)
         observer.finished(call, record)

@@ -8,7 +8,15 @@ import { hubSettings } from '../hub/client/settings.ts'
 import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
 import { type Lock, lockDigest } from '../pipeline/lock.ts'
-import { itemsOf, LocalRunner, type Long, type StageCall, type StageName, type StageResult, stages } from '../pipeline/stage.ts'
+import {
+  itemsOf,
+  LocalRunner,
+  type Long,
+  type StageCall,
+  type StageName,
+  type StageResult,
+  stages,
+} from '../pipeline/stage.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'

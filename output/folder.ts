@@ -1,6 +1,6 @@
 /** What may be done with the folder a user names as output. */
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
+import { access, constants, readdir, realpath } from 'node:fs/promises'
+import { basename, dirname, join, resolve, sep } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { listNames } from '../errors/nearest.ts'
 import { isShardName } from '../stages/outputs/llmc-bin.ts'
@@ -12,6 +12,68 @@ export type OutputFolder =
   | { readonly state: 'empty' }
   /** Written by shardmill, whole or damaged: `names` is all that lies in it. */
   | { readonly state: 'ours'; readonly names: readonly string[] }
+
+/**
+ * Refuses, before any work is done, an output that could not be published in the end: not ours to replace, in a
+ * folder that may not be written, or in the way of the store.
+ */
+export async function assertUsableOutput(dir: string, store: string): Promise<void> {
+  if (!store.includes('://')) await assertApart(dir, store)
+  const { state } = await inspectOutputFolder(dir)
+  if (state === 'ours') return // may be up to date, and then nothing is written
+  const parent = await nearestThere(dirname(resolve(dir)))
+  try {
+    await access(parent, constants.W_OK)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ShardmillError('OUTPUT', `${dir} cannot be written: no permission in ${parent} (${code})`, {
+      hint: 'Name a folder you may write to with --out.',
+      cause: error,
+    })
+  }
+}
+
+async function assertApart(dir: string, store: string): Promise<void> {
+  const [out, kept] = [await real(dir), await real(store)]
+  const why =
+    out === kept
+      ? 'is the store'
+      : within(out, kept)
+        ? 'lies in the store'
+        : within(kept, out)
+          ? 'holds the store'
+          : undefined
+  if (why === undefined) return
+  throw new ShardmillError('OUTPUT', `${dir} ${why}${out === kept ? '' : ` ${store}`}`, {
+    hint: 'Name another folder with --out, or another store with --store: an output folder is replaced as a whole.',
+  })
+}
+
+function within(inner: string, outer: string): boolean {
+  return inner.startsWith(outer.endsWith(sep) ? outer : outer + sep)
+}
+
+/** The path without links, as far as it is there. */
+async function real(path: string): Promise<string> {
+  const full = resolve(path)
+  try {
+    return await realpath(full)
+  } catch {
+    const parent = dirname(full)
+    return parent === full ? full : join(await real(parent), basename(full))
+  }
+}
+
+/** The path itself or the nearest folder above that is there. */
+async function nearestThere(path: string): Promise<string> {
+  try {
+    await access(path, constants.F_OK)
+    return path
+  } catch {
+    const parent = dirname(path)
+    return parent === path ? path : nearestThere(parent)
+  }
+}
 
 /**
  * Refuses, with an OUTPUT error, anything that is not ours to replace. Ours is a folder with a manifest or a
@@ -28,7 +90,10 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
       throw new ShardmillError('OUTPUT', `${dir} is a file, expected a folder`, {
         hint: 'Name another folder with --out.',
       })
-    throw new ShardmillError('OUTPUT', `${dir} cannot be read (${code})`, { cause: error })
+    throw new ShardmillError('OUTPUT', `${dir} cannot be read (${code})`, {
+      hint: 'Name a folder you may use with --out.',
+      cause: error,
+    })
   }
   if (names.length === 0) return { state: 'empty' }
   const manifest = await readManifest(dir).catch(() => undefined)

@@ -205,6 +205,7 @@ function outputError(error: unknown, dir: string): unknown {
     })
   }
   return new ShardmillError('OUTPUT', `${dir} cannot be written: ${(error as Error).message}`, {
+    hint: 'Look at the disk or mount that holds it. Nothing was published; the finished work is kept.',
     cause: error,
   })
 }

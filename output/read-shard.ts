@@ -86,6 +86,7 @@ class ShardFile {
       throw new ShardmillError(
         'OUTPUT',
         `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`,
+        { hint: 'Name a token shard in a folder that `shardmill build --out` has written.' },
       )
     }
     try {

@@ -27,7 +27,12 @@ export async function fetchUrl(
   return withRetries(() => fetchOnce(url, where, signal, limits.idleMs), { limits, signal })
 }
 
-async function fetchOnce(url: string, where: string, signal: AbortSignal, idleMs: number): Promise<Uint8Array> {
+async function fetchOnce(
+  url: string,
+  where: string,
+  signal: AbortSignal,
+  idleMs: number,
+): Promise<Uint8Array> {
   const shown = `${where}: ${shownUrl(url)}`
   const hint = 'Try again later, or download the file and name its path.'
   const silence = new AbortController()
@@ -40,7 +45,9 @@ async function fetchOnce(url: string, where: string, signal: AbortSignal, idleMs
       throw new HubFault(`${shown} answered ${status}`, { status, waitMs: askedWait(response.headers), hint })
     }
     if (!response.ok || response.body === null) {
-      throw new ShardmillError('NOT_FOUND', `${shown} answered ${status}`, { hint: 'Look at the URL in a browser.' })
+      throw new ShardmillError('NOT_FOUND', `${shown} answered ${status}`, {
+        hint: 'Look at the URL in a browser.',
+      })
     }
     const chunks: Uint8Array[] = []
     let length = 0
@@ -49,13 +56,18 @@ async function fetchOnce(url: string, where: string, signal: AbortSignal, idleMs
       timer = setTimeout(silent, idleMs)
       length += chunk.length
       if (length > mostBytes)
-        throw new ShardmillError('RECIPE', `${shown} is larger than ${mostBytes} bytes`, { hint: 'Is it a word list?' })
+        throw new ShardmillError('RECIPE', `${shown} is larger than ${mostBytes} bytes`, {
+          hint: 'Is it a word list?',
+        })
       chunks.push(chunk)
     }
     return Buffer.concat(chunks)
   } catch (error) {
     if (error instanceof HubFault || error instanceof ShardmillError || signal.aborted) throw error
-    throw new HubFault(`${shown} ${silence.signal.aborted ? 'fell silent' : 'cannot be reached'}`, { hint, cause: error })
+    throw new HubFault(`${shown} ${silence.signal.aborted ? 'fell silent' : 'cannot be reached'}`, {
+      hint,
+      cause: error,
+    })
   } finally {
     clearTimeout(timer)
   }

@@ -43,7 +43,9 @@ export async function importLocal(
     const found = await stat(full)
     if (!found.isFile()) {
       const what = found.isDirectory() ? 'a folder, expected a file' : 'no ordinary file'
-      throw new ShardmillError('RECIPE', `${where}: ${path} is ${what}`, { hint: 'Name a file; one source entry takes one local file.' })
+      throw new ShardmillError('RECIPE', `${where}: ${path} is ${what}`, {
+        hint: 'Name a file; one source entry takes one local file.',
+      })
     }
     bytes = found.size
   } catch (error) {

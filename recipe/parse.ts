@@ -16,7 +16,10 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const document = parseYamlText(text, file, lines)
   const value = toValue(document, file)
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new ShardmillError('RECIPE', 'is empty or not a mapping; a recipe begins with `kind: sft`', { at: { file }, hint: 'recipes/nanochat-sft.yaml is an example.' })
+    throw new ShardmillError('RECIPE', 'is empty or not a mapping; a recipe begins with `kind: sft`', {
+      at: { file },
+      hint: 'recipes/nanochat-sft.yaml is an example.',
+    })
   }
   const set = settings.map((setting) => applySetting(value as Record<string, unknown>, setting))
 
@@ -26,7 +29,9 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const path = issue.path as Path
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   const full = unknown === undefined ? path : [...path, unknown]
-  const fromSetting = set.some((steps) => steps.every((step, i) => i >= full.length || step === String(full[i])))
+  const fromSetting = set.some((steps) =>
+    steps.every((step, i) => i >= full.length || step === String(full[i])),
+  )
   const line = fromSetting ? undefined : lineOf(document, full, lines)
   const { why, hint } = explain(issue, value, path, unknown)
   throw new ShardmillError('RECIPE', `${shownPath(full)}: ${why}${fromSetting ? ' (from --set)' : ''}`, {
@@ -37,11 +42,24 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
 
 function parseYamlText(text: string, file: string, lines: LineCounter): Document {
   if (text.length > mostCharacters) {
-    throw new ShardmillError('RECIPE', `is ${text.length} characters long, expected a recipe (at most ${mostCharacters})`, { at: { file }, hint: 'Is this a data file? Name the recipe.' })
+    throw new ShardmillError(
+      'RECIPE',
+      `is ${text.length} characters long, expected a recipe (at most ${mostCharacters})`,
+      { at: { file }, hint: 'Is this a data file? Name the recipe.' },
+    )
   }
   const damaged = text.indexOf('\ufffd')
-  if (damaged >= 0) throw new ShardmillError('RECIPE', 'is not UTF-8 text', { at: { file, line: text.slice(0, damaged).split('\n').length }, hint: 'Save the recipe as UTF-8.' })
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false, uniqueKeys: true, logLevel: 'error' })
+  if (damaged >= 0)
+    throw new ShardmillError('RECIPE', 'is not UTF-8 text', {
+      at: { file, line: text.slice(0, damaged).split('\n').length },
+      hint: 'Save the recipe as UTF-8.',
+    })
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    uniqueKeys: true,
+    logLevel: 'error',
+  })
   const [broken] = document.errors
   if (broken === undefined) return document
   const { line } = lines.linePos(broken.pos[0])
@@ -50,7 +68,11 @@ function parseYamlText(text: string, file: string, lines: LineCounter): Document
     MULTIPLE_DOCS: 'holds several documents (a line `---`), expected one',
   }
   const deep = /call stack/i.test(broken.message)
-  throw new ShardmillError('RECIPE', why[broken.code] ?? (deep ? 'is nested too deeply' : `is not YAML: ${broken.message}`), { at: { file, ...(deep ? {} : { line }) } })
+  throw new ShardmillError(
+    'RECIPE',
+    why[broken.code] ?? (deep ? 'is nested too deeply' : `is not YAML: ${broken.message}`),
+    { at: { file, ...(deep ? {} : { line }) } },
+  )
 }
 
 function toValue(document: Document, file: string): unknown {
@@ -58,13 +80,19 @@ function toValue(document: Document, file: string): unknown {
     return document.toJS({ maxAliasCount: 100 })
   } catch (error) {
     // An alias (`*name`) without its anchor, or aliases of aliases that would fill the memory.
-    throw new ShardmillError('RECIPE', `is not usable YAML: ${(error as Error).message}`, { at: { file }, hint: 'Write the values out instead of using `&` and `*`.' })
+    throw new ShardmillError('RECIPE', `is not usable YAML: ${(error as Error).message}`, {
+      at: { file },
+      hint: 'Write the values out instead of using `&` and `*`.',
+    })
   }
 }
 
 /** `splits.train[0].stop`. */
 function shownPath(path: Path): string {
-  const shown = path.map((step) => (typeof step === 'number' ? `[${step}]` : `.${step === '' ? '""' : step}`)).join('').replace(/^\./, '')
+  const shown = path
+    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step === '' ? '""' : step}`))
+    .join('')
+    .replace(/^\./, '')
   return shown === '' ? 'the recipe' : shown.length > 200 ? `${shown.slice(0, 200)}…` : shown
 }
 
@@ -72,26 +100,49 @@ function shownPath(path: Path): string {
 function mostTelling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
   if (issue.code !== 'invalid_union' || issue.discriminator !== undefined) return issue
-  const inside = issue.errors.find((branch) => branch.some((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'))
+  const inside = issue.errors.find((branch) =>
+    branch.some((inner) => inner.path.length > 0 || inner.code === 'unrecognized_keys'),
+  )
   if (inside === undefined) return issue
   const inner = mostTelling(inside)
   return { ...inner, path: [...issue.path, ...inner.path] }
 }
 
-function explain(issue: z.core.$ZodIssue, recipe: unknown, path: Path, unknown: string | undefined): { why: string; hint?: string } {
+function explain(
+  issue: z.core.$ZodIssue,
+  recipe: unknown,
+  path: Path,
+  unknown: string | undefined,
+): { why: string; hint?: string } {
   if (unknown !== undefined) {
     const fields = fieldsAt(recipe, path).filter((name) => name !== '$schema')
     const guess = nearest(unknown, fields)
-    return { why: `unknown field${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`, hint: `Fields here: ${fields.join(', ')}.` }
+    return {
+      why: `unknown field${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
+      hint: `Fields here: ${fields.join(', ')}.`,
+    }
   }
-  const at = path.reduce<unknown>((value, step) => (value as Record<string | number, unknown> | undefined)?.[step], recipe)
+  const at = path.reduce<unknown>(
+    (value, step) => (value as Record<string | number, unknown> | undefined)?.[step],
+    recipe,
+  )
   const byField = issue.code === 'invalid_union' ? issue.discriminator : undefined
   const inside = byField === undefined ? at : ((at as Record<string, unknown> | undefined)?.[byField] ?? at)
-  const names = byField === undefined ? (issue.code === 'invalid_value' ? issue.values.map(String) : []) : discriminants(path)
+  const names =
+    byField === undefined
+      ? issue.code === 'invalid_value'
+        ? issue.values.map(String)
+        : []
+      : discriminants(path)
   const guess = typeof inside === 'string' && names.length > 1 ? nearest(inside, names) : undefined
   if (issue.code === 'custom') return { why: issue.message }
   if (issue.code === 'invalid_format') return { why: `is ${shownValue(at)}, ${issue.message}` }
-  const expected = names.length > 0 ? (names.length === 1 ? names[0] : `one of ${names.join(', ')}`) : expectedAt(recipe, path)
+  const expected =
+    names.length > 0
+      ? names.length === 1
+        ? names[0]
+        : `one of ${names.join(', ')}`
+      : expectedAt(recipe, path)
   return {
     why: `${inside === undefined ? 'is missing' : `is ${shownValue(inside)}`}, expected ${expected}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
   }
@@ -130,7 +181,10 @@ function branchFor(schema: JsonSchema, value: unknown): JsonSchema | undefined {
   const candidates = branches(schema)
   const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value)
   const fits = candidates.filter(({ properties = {} }) =>
-    Object.entries(properties).every(([name, { const: fixed }]) => fixed === undefined || fixed === (value as Record<string, unknown> | undefined)?.[name]),
+    Object.entries(properties).every(
+      ([name, { const: fixed }]) =>
+        fixed === undefined || fixed === (value as Record<string, unknown> | undefined)?.[name],
+    ),
   )
   return (isMapping ? fits.find(({ type }) => type === 'object') : undefined) ?? fits[0] ?? candidates[0]
 }
@@ -142,7 +196,8 @@ function schemaAt(value: unknown, path: Path): JsonSchema | undefined {
   for (const step of path) {
     const branch: JsonSchema | undefined = schema === undefined ? undefined : branchFor(schema, at)
     at = (at as Record<string | number, unknown> | undefined)?.[step]
-    const other: JsonSchema | undefined = typeof branch?.additionalProperties === 'object' ? branch.additionalProperties : undefined
+    const other: JsonSchema | undefined =
+      typeof branch?.additionalProperties === 'object' ? branch.additionalProperties : undefined
     schema = typeof step === 'number' ? branch?.items : (branch?.properties?.[step] ?? other)
   }
   return schema
@@ -150,7 +205,10 @@ function schemaAt(value: unknown, path: Path): JsonSchema | undefined {
 
 function fieldsAt(value: unknown, path: Path): string[] {
   const schema = schemaAt(value, path)
-  const at = path.reduce<unknown>((inner, step) => (inner as Record<string | number, unknown> | undefined)?.[step], value)
+  const at = path.reduce<unknown>(
+    (inner, step) => (inner as Record<string | number, unknown> | undefined)?.[step],
+    value,
+  )
   return Object.keys((schema === undefined ? undefined : branchFor(schema, at))?.properties ?? {})
 }
 
@@ -163,14 +221,17 @@ function expectedAt(value: unknown, path: Path): string {
 function inWords(schema: JsonSchema): string {
   if (schema.oneOf !== undefined || schema.anyOf !== undefined) {
     const decisive = constantsOf(branches(schema))
-    if (decisive !== undefined) return `a mapping that begins with \`${decisive.field}: ${decisive.values.join('|')}\``
+    if (decisive !== undefined)
+      return `a mapping that begins with \`${decisive.field}: ${decisive.values.join('|')}\``
     return [...new Set(branches(schema).map(inWords))].join(' or ')
   }
   if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
   const { type, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER } = schema
   switch (type) {
     case 'integer': {
-      return minimum > Number.MIN_SAFE_INTEGER ? `a whole number from ${minimum} to ${maximum}` : 'a whole number'
+      return minimum > Number.MIN_SAFE_INTEGER
+        ? `a whole number from ${minimum} to ${maximum}`
+        : 'a whole number'
     }
     case 'string':
       return schema.minLength === undefined ? 'a string' : 'a string (not empty)'
@@ -180,7 +241,9 @@ function inWords(schema: JsonSchema): string {
       return schema.minItems === undefined ? 'a list' : 'a list with at least one entry'
     case 'object': {
       const fields = Object.keys(schema.properties ?? {})
-      return fields.length === 0 ? 'a mapping' : `a mapping with the fields ${fields.filter((name) => name !== '$schema').join(', ')}`
+      return fields.length === 0
+        ? 'a mapping'
+        : `a mapping with the fields ${fields.filter((name) => name !== '$schema').join(', ')}`
     }
     default:
       return type ?? 'something else'
@@ -197,7 +260,9 @@ function discriminants(path: Path): string[] {
 
 /** The field (task, kind) whose constant tells the branches of a union apart. */
 function constantsOf(of: readonly JsonSchema[]): { field: string; values: string[] } | undefined {
-  const fixed = of.map(({ properties = {} }) => Object.entries(properties).find(([, property]) => typeof property.const === 'string'))
+  const fixed = of.map(({ properties = {} }) =>
+    Object.entries(properties).find(([, property]) => typeof property.const === 'string'),
+  )
   const field = fixed[0]?.[0]
   if (field === undefined || fixed.some((entry) => entry?.[0] !== field)) return undefined
   return { field, values: fixed.map((entry) => String(entry![1].const)) }
@@ -222,13 +287,23 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number | un
 function applySetting(recipe: Record<string, unknown>, setting: string): string[] {
   const equals = setting.indexOf('=')
   const usage = (why: string) =>
-    new ShardmillError('USAGE', `--set ${setting.length > 200 ? `${setting.slice(0, 200)}…` : setting}: ${why}`, {
-      hint: 'Write --set path=value, for example --set splits.val[1].stop=100 or --set maxSeqLen=1024.',
-    })
+    new ShardmillError(
+      'USAGE',
+      `--set ${setting.length > 200 ? `${setting.slice(0, 200)}…` : setting}: ${why}`,
+      {
+        hint: 'Write --set path=value, for example --set splits.val[1].stop=100 or --set maxSeqLen=1024.',
+      },
+    )
   if (equals <= 0) throw usage('has no path=value')
-  const steps = setting.slice(0, equals).replace(/\[(\d+)\]/g, '.$1').split('.').filter((step) => step !== '')
-  if (steps.length === 0 || steps.some((step) => ['__proto__', 'constructor', 'prototype'].includes(step))) throw usage('has no path')
-  if (steps.some((step) => /[[\]]/.test(step))) throw usage('an index is a whole number in brackets, counted from 0')
+  const steps = setting
+    .slice(0, equals)
+    .replace(/\[(\d+)\]/g, '.$1')
+    .split('.')
+    .filter((step) => step !== '')
+  if (steps.length === 0 || steps.some((step) => ['__proto__', 'constructor', 'prototype'].includes(step)))
+    throw usage('has no path')
+  if (steps.some((step) => /[[\]]/.test(step)))
+    throw usage('an index is a whole number in brackets, counted from 0')
   let value: unknown
   try {
     value = parseYaml(setting.slice(equals + 1), { logLevel: 'error' })
@@ -237,15 +312,24 @@ function applySetting(recipe: Record<string, unknown>, setting: string): string[
   }
   let at: unknown = recipe
   const enter = (step: string, path: readonly string[]) => {
-    if (!Array.isArray(at) || (/^\d+$/.test(step) && Number(step) < at.length)) return at as Record<string, unknown>
-    const entries = at.length === 1 ? 'one entry, [0]' : at.length === 0 ? 'no entries' : `${at.length} entries, [0] to [${at.length - 1}]`
-    throw usage(`${path.length === 0 ? 'the recipe' : path.join('.')} has ${entries}, and no ${/^\d+$/.test(step) ? `[${step}]` : step}`)
+    if (!Array.isArray(at) || (/^\d+$/.test(step) && Number(step) < at.length))
+      return at as Record<string, unknown>
+    const entries =
+      at.length === 1
+        ? 'one entry, [0]'
+        : at.length === 0
+          ? 'no entries'
+          : `${at.length} entries, [0] to [${at.length - 1}]`
+    throw usage(
+      `${path.length === 0 ? 'the recipe' : path.join('.')} has ${entries}, and no ${/^\d+$/.test(step) ? `[${step}]` : step}`,
+    )
   }
   steps.slice(0, -1).forEach((step, i) => {
     const holder = enter(step, steps.slice(0, i))
     if (!Object.hasOwn(holder, step)) holder[step] = {}
     at = holder[step]
-    if (typeof at !== 'object' || at === null) throw usage(`${steps.slice(0, i + 1).join('.')} is ${shownValue(at)}, which has no fields`)
+    if (typeof at !== 'object' || at === null)
+      throw usage(`${steps.slice(0, i + 1).join('.')} is ${shownValue(at)}, which has no fields`)
   })
   enter(steps.at(-1)!, steps.slice(0, -1))[steps.at(-1)!] = value
   return steps

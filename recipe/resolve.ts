@@ -5,8 +5,8 @@
 import { ShardmillError } from '../errors/index.ts'
 import { listNames, nearest } from '../errors/nearest.ts'
 import { type FoundSplit, findSplit } from '../hub/client/find-split.ts'
-import type { RetryLimits } from '../hub/client/retry.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
+import type { RetryLimits } from '../hub/client/retry.ts'
 import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
 import { mapBounded } from '../pipeline/stage.ts'
 import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-source.ts'
@@ -249,7 +249,11 @@ async function lockAux(file: AuxFile, where: string, context: Asked): Promise<Lo
     case 'default':
       return importBytes(keeper(context), await file.load(), file.name)
     case 'url':
-      return importBytes(keeper(context), await fetchUrl(file.url, where, context.signal, context.retry?.()), shownUrl(file.url))
+      return importBytes(
+        keeper(context),
+        await fetchUrl(file.url, where, context.signal, context.retry?.()),
+        shownUrl(file.url),
+      )
     case 'hub':
       return lockHubFile(file.repo, file.path, file.revision, where, context)
   }

@@ -29,13 +29,21 @@ const sourceSchema = z
   .discriminatedUnion(
     'task',
     sources.map((source: Source) =>
-      z.strictObject({ task: z.literal(source.task).describe(source.about), ...source.fields, ...sliceFields }),
+      z.strictObject({
+        task: z.literal(source.task).describe(source.about),
+        ...source.fields,
+        ...sliceFields,
+      }),
     ) as unknown as [z.ZodObject<{ task: z.ZodLiteral<string> }>],
   )
   .superRefine((entry, context) => {
     const { start, stop } = entry as unknown as RecipeSource
     if (stop === null || start <= stop) return
-    context.addIssue({ code: 'custom', path: ['start'], message: `is ${start}, which is past stop (${stop})` })
+    context.addIssue({
+      code: 'custom',
+      path: ['start'],
+      message: `is ${start}, which is past stop (${stop})`,
+    })
   })
 
 /** Seeds go to three generators; all of them take these. */

@@ -10,7 +10,7 @@
 import type { ColumnBatch } from '../parquet/columns.ts'
 import { openByteSource, openParquet, readJsonLines, readParquet } from '../parquet/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
-import type { Json, Store } from '../store/types.ts'
+import type { Digest, Json, Store } from '../store/types.ts'
 import { ConversationWriter } from './conversations.ts'
 import { defineStage, fileName, input, paramsOf, type StageContext } from './define-stage.ts'
 import { batchOfObjects } from './object-columns.ts'
@@ -91,13 +91,26 @@ async function generatorOf(
   const made = (async () => {
     const hints = call.hints as { aux?: Readonly<Record<string, string>> } | undefined
     const aux: Record<string, Uint8Array> = {}
-    for (const name of Object.keys(call.inputs)) aux[name] = await store.readBlobBytes(input(call, name))
+    for (const name of Object.keys(call.inputs)) aux[name] = await auxBytes(input(call, name), store)
     return source.generator(locked.identity, aux, hints?.aux ?? {})
   })()
   if (generators.size >= mostGenerators) generators.delete(generators.keys().next().value as string)
   generators.set(key, made)
   made.catch(() => generators.delete(key))
   return made
+}
+
+/** One copy of each auxiliary file a thread, so that what is parsed from it (see sources/) is shared as well. */
+const auxFiles = new Map<Digest, Promise<Uint8Array>>()
+
+function auxBytes(digest: Digest, store: Store): Promise<Uint8Array> {
+  const known = auxFiles.get(digest)
+  if (known !== undefined) return known
+  const read = store.readBlobBytes(digest)
+  if (auxFiles.size >= mostGenerators) auxFiles.delete(auxFiles.keys().next().value as Digest)
+  auxFiles.set(digest, read)
+  read.catch(() => auxFiles.delete(digest))
+  return read
 }
 
 async function formatFile(

@@ -28,6 +28,9 @@ interface Params {
   readonly sources: readonly Slice[]
 }
 
+/** A segment is about 50 KB a thousand rows; each is synced to the disk. */
+const segmentsOnTheWay = 8
+
 export const shuffle = defineStage({
   name: 'shuffle',
   async run(call, { store, signal, progress }) {
@@ -55,12 +58,19 @@ export const shuffle = defineStage({
     checkCount(conversations, labels[0]?.replace(/\[.*/s, '') ?? 'the split')
     const order = concatenated(taken)
     reorder(order, params.shuffle)
-    const outputs: Record<string, BlobRef> = {}
-    let shard = 0
+    // The next segments are made while the last ones are on their way to the disk.
+    const segments: Promise<BlobRef>[] = []
     for (const segment of rows.segments(order, params.shardTokens)) {
       signal.throwIfAborted()
-      outputs[`segment.${String(shard++).padStart(8, '0')}`] = await store.putBlob(encodeSegment(segment))
-      progress.done(shard)
+      const written = store.putBlob(encodeSegment(segment))
+      written.catch(() => {}) // it is awaited below, perhaps after another one has failed
+      segments.push(written)
+      await segments[segments.length - segmentsOnTheWay]
+      progress.done(segments.length)
+    }
+    const outputs: Record<string, BlobRef> = {}
+    for (const [i, ref] of (await Promise.all(segments)).entries()) {
+      outputs[`segment.${String(i).padStart(8, '0')}`] = ref
     }
     outputs['fingerprints'] = await store.putBlob(rows.fingerprints(order))
     const sum = (name: 'conversations' | 'tokens' | 'trainedTokens' | 'truncated') =>
@@ -72,7 +82,7 @@ export const shuffle = defineStage({
         tokens: sum('tokens'),
         trainedTokens: sum('trainedTokens'),
         truncated: sum('truncated'),
-        shards: shard,
+        shards: segments.length,
         sources,
       },
     }

@@ -248,9 +248,12 @@ export async function readBlobFileWhole(layout: Layout, digest: Digest): Promise
   }
 }
 
+/** How a store names itself and its blobs to people. */
+export type BlobPlaces = Pick<Layout, 'root' | 'blob'>
+
 const HEAL = 'run `shardmill store check`: it sets damaged files aside, and the next build makes them again'
 
-export function corruptBlob(layout: Layout, digest: Digest, why: string): ShardmillError {
+export function corruptBlob(layout: BlobPlaces, digest: Digest, why: string): ShardmillError {
   return new ShardmillError('CORRUPT_BLOB', `blob ${digest} is damaged: ${why}`, {
     at: { file: layout.blob(digest) },
     hint: HEAL,
@@ -258,7 +261,7 @@ export function corruptBlob(layout: Layout, digest: Digest, why: string): Shardm
   })
 }
 
-export function missingBlob(layout: Layout, digest: Digest): ShardmillError {
+export function missingBlob(layout: BlobPlaces, digest: Digest): ShardmillError {
   return new ShardmillError('MISSING_BLOB', `blob ${digest} is not in the store ${layout.root}`, {
     hint: 'run the build again: what is missing is made again',
     details: { digest },

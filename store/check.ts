@@ -3,15 +3,10 @@
  * the next build makes it again. Builds may go on meanwhile; a collection may not.
  */
 
-import { relative } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import { statBlobFile, temporaryPath } from './blob-files.ts'
-import { isTagDamaged, writeTag } from './cache-tag.ts'
-import { blobEntries, buildEntries, type Entry, inParallel, recordEntries } from './entries.ts'
-import type { FileStore } from './file-store.ts'
-import { closeQuietly, errno, hashHandle, openToRead, statHandle, statIfThere } from './fs-calls.ts'
-import { naming } from './fs-errors.ts'
-import type { BlobRef, Digest } from './types.ts'
+import { type Entry, inParallel } from './entries.ts'
+import type { Holdings, ManagedStore } from './managed-store.ts'
+import type { Digest } from './types.ts'
 
 /**
  * corrupt: not the bytes of its name. short: fewer bytes than its maker wrote. missing: named by a record or
@@ -74,8 +69,8 @@ export interface CheckResult {
 const WIDTH = 4
 
 /** Throws STORE when the store cannot be read at all, INTERRUPTED when `signal` is aborted. */
-export async function checkStore(store: FileStore, options: CheckOptions = {}): Promise<CheckResult> {
-  return naming(store.layout.root, async () => {
+export async function checkStore(store: ManagedStore, options: CheckOptions = {}): Promise<CheckResult> {
+  return store.holdings.naming(async () => {
     const lease = store.readOnly ? undefined : await store.leaseForBuild({ signal: options.signal })
     try {
       return await new Check(store, options).run()
@@ -96,7 +91,8 @@ interface Claim {
 }
 
 class Check {
-  readonly #store: FileStore
+  readonly #store: ManagedStore
+  readonly #holdings: Holdings
   readonly #options: CheckOptions
   readonly #repair: boolean
   readonly #findings: Finding[] = []
@@ -111,18 +107,18 @@ class Check {
   #records = 0
   #builds = 0
 
-  constructor(store: FileStore, options: CheckOptions) {
+  constructor(store: ManagedStore, options: CheckOptions) {
     this.#store = store
+    this.#holdings = store.holdings
     this.#options = options
     this.#repair = (options.repair ?? true) && !store.readOnly
   }
 
   async run(): Promise<CheckResult> {
-    const { layout } = this.#store
-    for (const folder of [layout.root, layout.base]) await this.#checkTag(folder)
+    await this.#checkTags()
     // Records before blobs: a record is visible only after its blobs, so whatever it names must be found.
-    for await (const entry of buildEntries(layout, this.#onForeign)) await this.#checkBuild(entry)
-    await inParallel(recordEntries(layout, this.#onForeign), WIDTH, (entry) => this.#checkRecord(entry))
+    for await (const entry of this.#holdings.builds(this.#onForeign)) await this.#checkBuild(entry)
+    await inParallel(this.#holdings.records(this.#onForeign), WIDTH, (entry) => this.#checkRecord(entry))
     for (const entry of this.#damagedRecords) await this.#reportRecord(entry)
     const seen = await this.#checkBlobs()
     await this.#reportMissing(seen.digests)
@@ -140,13 +136,11 @@ class Check {
 
   #onForeign = (path: string): void => void this.#foreign.push(this.#relative(path))
 
-  async #checkTag(folder: string): Promise<void> {
-    if (!(await isTagDamaged(folder))) return
-    const file = this.#relative(`${folder}/CACHEDIR.TAG`)
-    this.#findings.push({ kind: 'bad-tag', file, why: 'it is not as written', stages: [], builds: [] })
-    if (!this.#repair) return
-    const { token } = await this.#store.member()
-    await writeTag(folder, temporaryPath(this.#store.layout, token))
+  async #checkTags(): Promise<void> {
+    for (const path of await this.#holdings.damagedTags(this.#repair)) {
+      const file = this.#relative(path)
+      this.#findings.push({ kind: 'bad-tag', file, why: 'it is not as written', stages: [], builds: [] })
+    }
   }
 
   async #checkBuild(entry: Entry): Promise<void> {
@@ -194,8 +188,8 @@ class Check {
     const digests = new Set<Digest>()
     const entries: Entry[] = []
     let totalBytes = 0
-    for await (const entry of blobEntries(this.#store.layout, this.#onForeign)) {
-      const stats = await statIfThere(entry.path)
+    for await (const entry of this.#holdings.blobs(this.#onForeign)) {
+      const stats = await this.#holdings.stat(entry)
       if (stats === undefined) continue
       entries.push(entry)
       digests.add(entry.digest)
@@ -217,13 +211,7 @@ class Check {
   }
 
   async #checkBlob(entry: Entry, onBytes: (bytes: number) => void): Promise<void> {
-    let found: BlobRef | string | undefined
-    try {
-      found = await this.#hash(entry.path, onBytes)
-    } catch (error) {
-      if (!['EIO', 'ELOOP', 'ENXIO'].includes(errno(error) ?? '')) throw error
-      found = `it cannot be read (${errno(error)})`
-    }
+    const found = await this.#holdings.hash(entry, { signal: this.#options.signal, onBytes })
     if (found === undefined) return // discarded meanwhile
     const stages = this.#stagesOf(entry.digest)
     const builds = this.#buildsOf(entry.digest)
@@ -243,37 +231,20 @@ class Check {
     }
   }
 
-  async #hash(path: string, onBytes: (bytes: number) => void): Promise<BlobRef | string | undefined> {
-    let handle: Awaited<ReturnType<typeof openToRead>>
-    try {
-      handle = await openToRead(path)
-    } catch (error) {
-      if (errno(error) === 'ENOENT') return undefined
-      throw error
-    }
-    try {
-      if (!(await statHandle(handle)).isFile()) return 'it is not a regular file'
-      return await hashHandle(handle, { signal: this.#options.signal, onBytes })
-    } finally {
-      await closeQuietly(handle)
-    }
-  }
-
   async #reportMissing(seen: ReadonlySet<Digest>): Promise<void> {
-    const { layout } = this.#store
     const named = new Set(this.#blobBuilds.keys())
     for (const [digest, uses] of this.#uses) if (uses.some((use) => use.as === 'output')) named.add(digest)
     for (const digest of named) {
       // What is damaged has been reported as such.
-      if (seen.has(digest) || (await statBlobFile(layout.blob(digest))) !== undefined) continue
-      const entry = { digest, path: layout.blob(digest) }
+      const entry = { digest, path: this.#holdings.blobPath(digest) }
+      if (seen.has(digest) || (await this.#holdings.stat(entry))?.isFile()) continue
       await this.#report('missing', entry, 'it is not there', this.#stagesOf(digest), this.#buildsOf(digest))
     }
     for (const [key, builds] of this.#recordBuilds) {
       if (this.#findings.some((finding) => finding.kind === 'bad-record' && finding.digest === key)) continue
-      const path = layout.record(key)
-      if ((await statIfThere(path)) !== undefined) continue
-      await this.#report('missing', { digest: key, path }, 'the record is not there', [], builds)
+      const entry = { digest: key, path: this.#holdings.recordPath(key) }
+      if ((await this.#holdings.stat(entry)) !== undefined) continue
+      await this.#report('missing', entry, 'the record is not there', [], builds)
     }
   }
 
@@ -299,7 +270,7 @@ class Check {
     builds: readonly string[],
   ): Promise<void> {
     const finding = { kind, file: this.#relative(entry.path), why, digest: entry.digest, stages, builds }
-    const place = this.#repair && kind !== 'missing' ? await this.#store.quarantine(entry.path) : undefined
+    const place = this.#repair && kind !== 'missing' ? await this.#holdings.quarantine(entry.path) : undefined
     this.#findings.push(place === undefined ? finding : { ...finding, quarantined: this.#relative(place) })
   }
 
@@ -308,7 +279,7 @@ class Check {
   }
 
   #relative(path: string): string {
-    return relative(this.#store.layout.root, path).replaceAll('\\', '/')
+    return this.#holdings.relative(path)
   }
 }
 

@@ -4,12 +4,15 @@ import { join } from 'node:path'
 import { isDigest } from './digest.ts'
 import { list } from './fs-calls.ts'
 import type { Layout } from './layout.ts'
+import type { Held } from './managed-store.ts'
 import type { Digest } from './types.ts'
 
 export interface Entry {
   /** A blob's digest, a record's key, a build's id. */
   readonly digest: Digest
   readonly path: string
+  /** Where the listing itself tells size and time. */
+  readonly held?: Held
 }
 
 /** Told of the paths that have no business there; hidden files (of the system's) are passed over. */

@@ -20,6 +20,7 @@ import {
 } from './blob-files.ts'
 import { hasTag, writeTag } from './cache-tag.ts'
 import { sha256 } from './digest.ts'
+import { fileHoldings } from './file-holdings.ts'
 import {
   closeQuietly,
   errno,
@@ -41,6 +42,7 @@ import { isFullDisk, naming } from './fs-errors.ts'
 import { type Expected, importIntoStore } from './import-file.ts'
 import { foldersOf, type Layout, layoutOf, VERSION } from './layout.ts'
 import { LEASE_TIMES, type Lease, type LeaseTimes, takeLease } from './leases.ts'
+import type { Holdings, ManagedStore } from './managed-store.ts'
 import {
   buildRecordFault,
   encodeRecord,
@@ -52,7 +54,7 @@ import {
 } from './record-files.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
 import { sweepDead } from './sweep.ts'
-import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord, Store } from './types.ts'
+import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord } from './types.ts'
 import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
 
 export interface FileStoreOptions {
@@ -66,26 +68,13 @@ export interface FileStoreOptions {
   readonly leaseTimes?: LeaseTimes
 }
 
-export interface FileStore extends Store {
+export interface FileStore extends ManagedStore {
   readonly layout: Layout
-  readonly readOnly: boolean
   readonly leaseTimes: LeaseTimes
-  /** A build's record, or undefined when there is none or it is damaged (with a warning). */
-  getBuild(id: Digest): Promise<BuildRecord | undefined>
-  /** What a stage record's file holds, without looking at blobs; undefined when there is no file. */
-  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined>
-  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined>
-  /**
-   * To be held while a build (or anything that relies on what it found) runs: `gc` keeps away meanwhile.
-   * Waits for a collection that is under way. Release it at the end, also after a failure.
-   */
-  leaseForBuild(options?: BuildLeaseOptions): Promise<Lease>
   /** This store's member lease: names the owner in tmp/ and scratch/. */
   member(): Promise<Lease>
   /** Moves a damaged file out of sight; returns its place in quarantine/, or undefined when it was gone. */
   quarantine(path: string): Promise<string | undefined>
-  /** Gives leases back and leaves scratch folders to others. The store may not be used afterwards. */
-  close(): Promise<void>
 }
 
 /**
@@ -161,6 +150,7 @@ class FolderStore implements FileStore {
   readonly layout: Layout
   readonly readOnly: boolean
   readonly leaseTimes: LeaseTimes
+  readonly holdings: Holdings
   readonly #options: FileStoreOptions
   readonly #publisher = new Publisher()
   readonly #scratch = new Map<string, Promise<string>>()
@@ -174,6 +164,7 @@ class FolderStore implements FileStore {
     this.readOnly = options.readOnly ?? false
     this.leaseTimes = options.leaseTimes ?? LEASE_TIMES
     this.#options = options
+    this.holdings = fileHoldings(this)
   }
 
   createBlob(): Promise<BlobWriter> {

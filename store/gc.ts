@@ -4,16 +4,11 @@
  * It needs no room on the disk. Builds and collections exclude each other (see leases.ts).
  */
 
-import { dirname } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import { blobEntries, buildEntries, type Entry, inParallel, recordEntries } from './entries.ts'
-import type { FileStore } from './file-store.ts'
-import { errno, removeIfThere, stat, statIfThere, syncFolder } from './fs-calls.ts'
-import { naming } from './fs-errors.ts'
-import type { Lease } from './leases.ts'
-import { DAY_MS, sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
+import { type Entry, inParallel } from './entries.ts'
+import type { Collection, ManagedStore } from './managed-store.ts'
+import { DAY_MS } from './sweep.ts'
 import type { BuildRecord, Digest, StageRecord } from './types.ts'
-import { takeGcLease } from './using.ts'
 
 export interface GcOptions {
   /** Count only; remove nothing, and let builds go on meanwhile (what they add is not counted). */
@@ -48,15 +43,15 @@ export interface GcResult {
  * is using the store (retryable), or when a record cannot be understood that may keep things: a damaged build
  * record, or any of a newer schema. Throws NOT_FOUND when `keep` names a build that is not there.
  */
-export async function collectGarbage(store: FileStore, options: GcOptions = {}): Promise<GcResult> {
-  return naming(store.layout.root, async () => {
+export async function collectGarbage(store: ManagedStore, options: GcOptions = {}): Promise<GcResult> {
+  return store.holdings.naming(async () => {
     if (store.readOnly) throw new TypeError(`the store ${store.name} was opened to look only`)
     const dryRun = options.dryRun ?? false
-    const lease = dryRun ? await store.member() : await takeGcLease(store.layout, store.leaseTimes)
+    const collection = await store.holdings.collection(dryRun)
     try {
-      return await collect(store, lease, { ...options, dryRun })
+      return await collect(store, collection, { ...options, dryRun })
     } finally {
-      if (!dryRun) await lease.release()
+      await collection.release()
     }
   })
 }
@@ -64,15 +59,14 @@ export async function collectGarbage(store: FileStore, options: GcOptions = {}):
 const WIDTH = 8
 
 async function collect(
-  store: FileStore,
-  lease: Lease,
+  store: ManagedStore,
+  collection: Collection,
   options: GcOptions & { dryRun: boolean },
 ): Promise<GcResult> {
-  const { layout } = store
+  const { holdings } = store
   const kept = { builds: 0, records: 0, blobs: 0, bytes: 0 }
   const removed = { builds: 0, records: 0, blobs: 0, leftovers: 0, bytes: 0 }
-  await lease.touch()
-  const young = (await stat(lease.path)).ctimeMs - (options.olderThanMs ?? 0)
+  const young = collection.startedMs - (options.olderThanMs ?? 0)
 
   // All is read before anything is removed.
   const roots = await readRoots(store, options.keep ?? 'all')
@@ -91,14 +85,8 @@ async function collect(
     if (options.signal?.aborted) {
       throw new ShardmillError('INTERRUPTED', 'the collection was interrupted; what it removed is not missed')
     }
-    await lease.assertHeld()
-    try {
-      return await removeIfThere(entry.path)
-    } catch (error) {
-      // Something that is no file (a folder by that name) is left for `store check` to report.
-      if (errno(error) === 'EISDIR' || (await statIfThere(entry.path))?.isDirectory()) return false
-      throw error
-    }
+    await collection.assertHeld()
+    return holdings.remove(entry)
   }
 
   kept.builds = roots.kept
@@ -108,13 +96,12 @@ async function collect(
     if (await drop(entry)) removed.records += 1
   })
   if (!options.dryRun) {
-    if (roots.dropped.length > 0) await syncFolder(layout.builds)
-    const folders = new Set(records.dropped.map((entry) => dirname(entry.path)))
-    await inParallel(folders, WIDTH, syncFolder)
+    await collection.settle(roots.dropped)
+    await collection.settle(records.dropped)
   }
 
-  await inParallel(blobEntries(layout), WIDTH, async (entry) => {
-    const stats = await statIfThere(entry.path)
+  await inParallel(holdings.blobs(), WIDTH, async (entry) => {
+    const stats = await holdings.stat(entry)
     if (stats === undefined) return
     if (blobs.has(entry.digest) || (options.olderThanMs !== undefined && stats.mtimeMs > young)) {
       kept.blobs += 1
@@ -126,15 +113,9 @@ async function collect(
   })
 
   const ageMs = options.leftoverAgeMs ?? DAY_MS
-  const sweeping = { dryRun: options.dryRun, alsoStale: true, ageMs }
-  for (const swept of [
-    await sweepTmp(layout, lease, store.leaseTimes, sweeping),
-    await sweepScratch(layout, lease, store.leaseTimes, sweeping),
-    await sweepQuarantine(layout, lease, sweeping),
-  ]) {
-    removed.leftovers += swept.files
-    removed.bytes += swept.bytes
-  }
+  const swept = await collection.sweep({ dryRun: options.dryRun, alsoStale: true, ageMs })
+  removed.leftovers += swept.files
+  removed.bytes += swept.bytes
   return { dryRun: options.dryRun, kept, removed }
 }
 
@@ -145,12 +126,12 @@ interface Roots {
   readonly blobs: Set<Digest>
 }
 
-async function readRoots(store: FileStore, keep: 'all' | readonly Digest[]): Promise<Roots> {
+async function readRoots(store: ManagedStore, keep: 'all' | readonly Digest[]): Promise<Roots> {
   const wanted = keep === 'all' ? undefined : new Set(keep)
   const found = new Set<Digest>()
   const builds: BuildRecord[] = []
   const dropped: Entry[] = []
-  for await (const entry of buildEntries(store.layout)) {
+  for await (const entry of store.holdings.builds()) {
     found.add(entry.digest)
     if (wanted !== undefined && !wanted.has(entry.digest)) {
       dropped.push(entry)
@@ -176,19 +157,19 @@ async function readRoots(store: FileStore, keep: 'all' | readonly Digest[]): Pro
 }
 
 async function readRecords(
-  store: FileStore,
+  store: ManagedStore,
   reachable: ReadonlySet<Digest>,
   young: number | undefined,
 ): Promise<{ kept: StageRecord[]; dropped: Entry[] }> {
   const kept: StageRecord[] = []
   const dropped: Entry[] = []
-  await inParallel(recordEntries(store.layout), WIDTH, async (entry) => {
+  await inParallel(store.holdings.records(), WIDTH, async (entry) => {
     const parsed = await store.parseRecordFile(entry.digest)
     if (parsed === undefined) return
     if (parsed.kind === 'newer' || parsed.kind === 'unreadable') throw cannotTell(entry.path, parsed)
     const isKept =
       reachable.has(entry.digest) ||
-      (young !== undefined && ((await statIfThere(entry.path))?.mtimeMs ?? 0) > young)
+      (young !== undefined && ((await store.holdings.stat(entry))?.mtimeMs ?? 0) > young)
     // A damaged record is of no use to any build: it counts as a miss.
     if (isKept && parsed.kind === 'ok') kept.push(parsed.value)
     else dropped.push(entry)

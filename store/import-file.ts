@@ -64,7 +64,7 @@ async function moveIn(
   expect: Expected,
 ): Promise<BlobRef> {
   const found = await hashHandle(handle)
-  check(path, expect, found)
+  checkExpected(path, expect, found)
   try {
     await syncFile(handle)
     await publisher.publish(path, layout.blob(found.digest))
@@ -87,7 +87,7 @@ async function copyIn(
   path: string,
   expect: Expected,
 ): Promise<BlobRef> {
-  if (expect.digest !== undefined) check(path, expect, await hashHandle(handle))
+  if (expect.digest !== undefined) checkExpected(path, expect, await hashHandle(handle))
   const writer = await FileBlobWriter.create(layout, publisher, owner)
   try {
     const piece = Buffer.allocUnsafeSlow(READ_CHUNK)
@@ -96,7 +96,7 @@ async function copyIn(
       await writer.write(piece.subarray(0, got))
       if (got < piece.length) break
     }
-    check(path, expect, { bytes: writer.bytes })
+    checkExpected(path, expect, { bytes: writer.bytes })
     return await writer.commit()
   } finally {
     await writer.abort()
@@ -121,7 +121,12 @@ async function isOwnScratch(layout: Layout, path: string): Promise<boolean> {
   return file.startsWith(scratch + sep)
 }
 
-function check(path: string, expect: Expected, found: { digest?: Digest; bytes: number }): void {
+/** Throws HUB_ANSWER when what was found is not what was expected. */
+export function checkExpected(
+  path: string,
+  expect: Expected,
+  found: { digest?: Digest; bytes: number },
+): void {
   const same =
     (expect.bytes === undefined || expect.bytes === found.bytes) &&
     (expect.digest === undefined || found.digest === undefined || expect.digest === found.digest)

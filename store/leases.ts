@@ -67,14 +67,15 @@ export interface LeaseTimes {
 }
 
 /** A process known to run may be too busy for its heartbeat; this many times longer, and it is not coming back. */
-const BUSY_FACTOR = 10
+export const BUSY_FACTOR = 10
 
 export const LEASE_TIMES: LeaseTimes = { heartbeatMs: 5_000, staleMs: 60_000 }
 
 /** Leases of this process that are given back but could not be removed yet. */
 const givenBack = new Set<string>()
 
-const NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
+/** `<kind>-<token>-<pid>-<start>-<machine>`. */
+export const LEASE_NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
 
 export interface Lease {
   readonly kind: LeaseKind
@@ -179,7 +180,7 @@ export async function surveyLeases(
   const now = (await stat(own.path)).ctimeMs
   const seen: SeenLease[] = []
   for (const name of names) {
-    const match = NAME.exec(name)
+    const match = LEASE_NAME.exec(name)
     if (match === null || join(layout.leases, name) === own.path) continue
     const path = join(layout.leases, name)
     if (givenBack.has(path)) continue
@@ -227,7 +228,7 @@ async function ageOf(path: string, now: number): Promise<number | undefined> {
   }
 }
 
-interface ProcessId {
+export interface ProcessId {
   readonly pid: number
   /** Start time in the kernel's ticks since boot, 0 where it cannot be had: tells a reused pid. */
   readonly start: string
@@ -236,13 +237,13 @@ interface ProcessId {
 
 let self: ProcessId | undefined
 
-function thisProcess(): ProcessId {
+export function thisProcess(): ProcessId {
   self ??= { pid: process.pid, start: procStat(process.pid)?.start ?? '0', machine: machineId() }
   return self
 }
 
 /** The process table's answer, or undefined where it cannot tell. */
-function onThisMachine(pid: number, start: string, machine: string): Liveness | undefined {
+export function onThisMachine(pid: number, start: string, machine: string): Liveness | undefined {
   if (machine !== thisProcess().machine) return undefined
   try {
     process.kill(pid, 0)

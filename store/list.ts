@@ -1,9 +1,7 @@
 /** What a store holds, for `store ls`. Reads records and sizes, no blob. */
 
-import { blobEntries, buildEntries, inParallel, recordEntries } from './entries.ts'
-import type { FileStore } from './file-store.ts'
-import { list, statIfThere } from './fs-calls.ts'
-import { naming } from './fs-errors.ts'
+import { type Entry, inParallel } from './entries.ts'
+import type { ManagedStore } from './managed-store.ts'
 import type { BuildRecord, Digest, StageRecord } from './types.ts'
 
 export interface StageListing {
@@ -26,18 +24,21 @@ export interface StoreListing {
   readonly quarantined: number
 }
 
-export function listStore(store: FileStore): Promise<StoreListing> {
-  return naming(store.layout.root, async () => {
+const WIDTH = 8
+
+export function listStore(store: ManagedStore): Promise<StoreListing> {
+  const { holdings } = store
+  return holdings.naming(async () => {
     const builds: BuildRecord[] = []
     const stages = new Map<string, { stage: string; version: number; records: number; bytes: number }>()
     const blobs = { count: 0, bytes: 0 }
     let unreadable = 0
-    for await (const entry of buildEntries(store.layout)) {
+    for await (const entry of holdings.builds()) {
       const parsed = await store.parseBuildFile(entry.digest)
       if (parsed?.kind === 'ok') builds.push(parsed.value)
       else if (parsed !== undefined) unreadable += 1
     }
-    await inParallel(recordEntries(store.layout), 8, async (entry) => {
+    await inParallel(holdings.records(), WIDTH, async (entry) => {
       const parsed = await store.parseRecordFile(entry.digest)
       if (parsed?.kind !== 'ok') {
         if (parsed !== undefined) unreadable += 1
@@ -50,20 +51,20 @@ export function listStore(store: FileStore): Promise<StoreListing> {
       for (const ref of Object.values(outputs)) listing.bytes += ref.bytes
       stages.set(name, listing)
     })
-    await inParallel(blobEntries(store.layout), 8, async (entry) => {
-      const stats = await statIfThere(entry.path)
+    await inParallel(holdings.blobs(), WIDTH, async (entry) => {
+      const stats = await holdings.stat(entry)
       if (!stats?.isFile()) return
       blobs.count += 1
       blobs.bytes += stats.size
     })
     const when = (build: BuildRecord): [string, Digest] => [build.finishedAt, build.id]
     return {
-      root: store.layout.root,
+      root: store.name,
       builds: builds.sort((a, b) => compare(when(a), when(b))),
       stages: [...stages.values()].sort((a, b) => compare([a.stage, a.version], [b.stage, b.version])),
       blobs,
       unreadable,
-      quarantined: (await list(store.layout.quarantine)).length,
+      quarantined: await holdings.quarantined(),
     }
   })
 }
@@ -74,9 +75,17 @@ function compare(a: readonly [string, string | number], b: readonly [string, str
 }
 
 /** Every stage record that can be read, in no particular order. Blobs are not looked at. */
-export async function* eachRecord(store: FileStore): AsyncGenerator<StageRecord> {
-  for await (const entry of recordEntries(store.layout)) {
-    const parsed = await store.parseRecordFile(entry.digest)
-    if (parsed?.kind === 'ok') yield parsed.value
+export async function* eachRecord(store: ManagedStore): AsyncGenerator<StageRecord> {
+  const read = async (entries: readonly Entry[]) => {
+    const parsed = await Promise.all(entries.map((entry) => store.parseRecordFile(entry.digest)))
+    return parsed.flatMap((record) => (record?.kind === 'ok' ? [record.value] : []))
   }
+  let entries: Entry[] = []
+  for await (const entry of store.holdings.records()) {
+    entries.push(entry)
+    if (entries.length < WIDTH) continue
+    yield* await read(entries)
+    entries = []
+  }
+  yield* await read(entries)
 }

@@ -3,7 +3,16 @@
 import { setTimeout as pause } from 'node:timers/promises'
 import { ShardmillError } from '../errors/index.ts'
 import type { Layout } from './layout.ts'
-import { describeLease, type Lease, type LeaseTimes, revoke, surveyLeases, takeLease } from './leases.ts'
+import {
+  describeLease,
+  type Lease,
+  type LeaseKind,
+  type LeaseTimes,
+  revoke,
+  type SeenLease,
+  surveyLeases,
+  takeLease,
+} from './leases.ts'
 
 export interface BuildLeaseOptions {
   readonly signal?: AbortSignal | undefined
@@ -11,26 +20,53 @@ export interface BuildLeaseOptions {
   readonly onWait?: (who: string) => void
 }
 
-const LOOK_AGAIN_MS = 100
+/** Where leases hang for all to see. */
+export interface LeaseBoard {
+  /** The store's. */
+  readonly name: string
+  /** How long to wait before looking again. */
+  readonly lookAgainMs: number
+  take(kind: LeaseKind): Promise<Lease>
+  /** All leases but `own`, with who is alive. */
+  survey(own: Lease): Promise<SeenLease[]>
+  revoke(lease: SeenLease): Promise<void>
+  /** What a lease says of its owner, for a message. */
+  describe(lease: SeenLease): Promise<string>
+}
+
+function boardOf(layout: Layout, times: LeaseTimes): LeaseBoard {
+  return {
+    name: layout.root,
+    lookAgainMs: 100,
+    take: (kind) => takeLease(layout, kind, times),
+    survey: (own) => surveyLeases(layout, own, times),
+    revoke,
+    describe: describeLease,
+  }
+}
 
 /** A build's lease. Waits until no collection is under way; a dead one's lease is removed. */
-export async function takeBuildLease(
+export function takeBuildLease(
   layout: Layout,
   times: LeaseTimes,
   options: BuildLeaseOptions = {},
 ): Promise<Lease> {
-  const lease = await takeLease(layout, 'build', times)
+  return takeBuildLeaseOn(boardOf(layout, times), options)
+}
+
+export async function takeBuildLeaseOn(board: LeaseBoard, options: BuildLeaseOptions): Promise<Lease> {
+  const lease = await board.take('build')
   try {
     for (let told = false; ; ) {
-      const others = await surveyLeases(layout, lease, times)
+      const others = await board.survey(lease)
       for (const other of others) {
-        if (other.kind !== 'member' && other.liveness !== 'live') await revoke(other)
+        if (other.kind !== 'member' && other.liveness !== 'live') await board.revoke(other)
       }
       const collection = others.find((other) => other.kind === 'gc' && other.liveness === 'live')
       if (collection === undefined) return lease
-      if (!told) options.onWait?.(await describeLease(collection))
+      if (!told) options.onWait?.(await board.describe(collection))
       told = true
-      await pause(LOOK_AGAIN_MS, undefined, { signal: options.signal })
+      await pause(board.lookAgainMs, undefined, { signal: options.signal })
     }
   } catch (error) {
     await lease.release()
@@ -45,21 +81,25 @@ export async function takeBuildLease(
 const TRIES = 5
 
 /** A collection's lease. Throws STORE (retryable) when a build or another collection is using the store. */
-export async function takeGcLease(layout: Layout, times: LeaseTimes): Promise<Lease> {
+export function takeGcLease(layout: Layout, times: LeaseTimes): Promise<Lease> {
+  return takeGcLeaseOn(boardOf(layout, times))
+}
+
+export async function takeGcLeaseOn(board: LeaseBoard): Promise<Lease> {
   for (let tries = 1; ; tries += 1) {
-    const lease = await takeLease(layout, 'gc', times)
+    const lease = await board.take('gc')
     try {
-      const others = await surveyLeases(layout, lease, times)
+      const others = await board.survey(lease)
       const live = others.filter((other) => other.kind !== 'member' && other.liveness === 'live')
       const inTheWay = live.find((other) => other.kind === 'build') ?? live[0]
       if (inTheWay === undefined) {
-        for (const other of others) if (other.kind !== 'member') await revoke(other)
+        for (const other of others) if (other.kind !== 'member') await board.revoke(other)
         return lease
       }
-      const who = await describeLease(inTheWay)
+      const who = await board.describe(inTheWay)
       if (inTheWay.kind === 'build' || tries === TRIES) {
         const what = inTheWay.kind === 'build' ? 'a build is using' : 'another gc is cleaning'
-        throw new ShardmillError('STORE', `${what} the store ${layout.root} (${who})`, {
+        throw new ShardmillError('STORE', `${what} the store ${board.name} (${who})`, {
           hint: 'nothing was removed; run `shardmill store gc` again when it has ended',
           retryable: true,
         })

@@ -10,9 +10,13 @@ import type { Conversation, Part } from './conversation.ts'
  */
 export function evaluateLetter({ letters = [], messages }: Conversation, letter: string): boolean {
   if (!letters.includes(letter)) {
-    throw new ShardmillError('USAGE', `response ${JSON.stringify(letter)} is none of the letters ${letters.join(', ')}`, {
-      hint: 'Narrow the answer to the conversation’s letters before it is judged.',
-    })
+    throw new ShardmillError(
+      'USAGE',
+      `response ${JSON.stringify(letter)} is none of the letters ${letters.join(', ')}`,
+      {
+        hint: 'Narrow the answer to the conversation’s letters before it is judged.',
+      },
+    )
   }
   return letter === messages.at(-1)?.content
 }
@@ -33,7 +37,10 @@ export function evaluateAnswer({ messages }: Conversation, response: string): 0 
   const last = messages.at(-1)
   const part: Part | undefined = typeof last?.content === 'string' ? undefined : last?.content.at(-1)
   if (last?.role !== 'assistant' || part === undefined) {
-    throw new ShardmillError('USAGE', 'the conversation must end with an assistant’s message of parts, whose last one holds `#### answer`')
+    throw new ShardmillError(
+      'USAGE',
+      'the conversation must end with an assistant’s message of parts, whose last one holds `#### answer`',
+    )
   }
   return extractAnswer(part.text) === extractAnswer(response) ? 1 : 0
 }

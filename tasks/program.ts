@@ -34,18 +34,23 @@ export function extractProgram(completion: string): string {
     if (completion.startsWith('python', from)) from += 'python'.length
     whitespace.lastIndex = from
     whitespace.test(completion)
-    const newline = completion.lastIndexOf('\n', whitespace.lastIndex - 1)
+    const run = completion.slice(from, whitespace.lastIndex)
+    const newline = from + run.lastIndexOf('\n')
     if (newline < from) continue
-    if (lastClosing > newline) return strip(completion.slice(newline + 1, completion.indexOf(closing, newline + 1)))
+    if (lastClosing > newline)
+      return strip(completion.slice(newline + 1, completion.indexOf(closing, newline + 1)))
     // The newline before the fence is the block's last one; an earlier one must open it.
-    const blank = completion.startsWith(closing, newline) && completion.lastIndexOf('\n', newline - 1) >= from
-    if (blank) return ''
+    const isBlank = completion.startsWith(closing, newline) && run.indexOf('\n') < newline - from
+    if (isBlank) return ''
   }
   return strip(completion)
 }
 
 /** The whole program: the prompt's imports, the completion's code, the tests, and the call that runs them. */
-export function humanEvalProgram({ messages, test, entry_point: entryPoint }: Conversation, completion: string): string {
+export function humanEvalProgram(
+  { messages, test, entry_point: entryPoint }: Conversation,
+  completion: string,
+): string {
   const prompt = messages[0]?.content
   if (typeof prompt !== 'string' || test === undefined || entryPoint === undefined) {
     throw new TypeError('a HumanEval conversation has a prompt, test and entry_point')

@@ -49,9 +49,13 @@ export abstract class Task {
   get length(): number {
     const span = (this.stop ?? this.rows) - this.start
     if (span < 0) {
-      throw new ShardmillError('USAGE', `${this.name}: start ${this.start} is past the end, there are ${this.rows} rows`, {
-        hint: 'Lower start.',
-      })
+      throw new ShardmillError(
+        'USAGE',
+        `${this.name}: start ${this.start} is past the end, there are ${this.rows} rows`,
+        {
+          hint: 'Lower start.',
+        },
+      )
     }
     return Math.ceil(span / this.step)
   }
@@ -68,9 +72,13 @@ export abstract class Task {
       throw new ShardmillError('USAGE', `${this.name}: index ${i}, expected a whole number from 0`)
     }
     if (row >= this.rows) {
-      throw new ShardmillError('USAGE', `${this.name}: index ${i} leads to row ${row}, there are ${this.rows} rows`, {
-        hint: this.rows === 0 ? 'The task is empty.' : `The last row is ${this.rows - 1}.`,
-      })
+      throw new ShardmillError(
+        'USAGE',
+        `${this.name}: index ${i} leads to row ${row}, there are ${this.rows} rows`,
+        {
+          hint: this.rows === 0 ? 'The task is empty.' : `The last row is ${this.rows - 1}.`,
+        },
+      )
     }
     return this.example(row)
   }
@@ -132,7 +140,10 @@ export class TaskMixture extends SeveralTasks {
   constructor(tasks: readonly Task[], slice: Slice = {}) {
     super(tasks, slice)
     if (this.rows > 0xffffffff) {
-      throw new ShardmillError('USAGE', `a mixture of ${this.rows} conversations, more than ${0xffffffff} that can be put in order`)
+      throw new ShardmillError(
+        'USAGE',
+        `a mixture of ${this.rows} conversations, more than ${0xffffffff} that can be put in order`,
+      )
     }
     this.order = new PythonRandom(42).permutation(this.rows)
   }

@@ -31,6 +31,7 @@ process.stdout.write(
   `${JSON.stringify({
     seconds: (ended - started) / 1000,
     cpuSeconds: (userCPUTime + systemCPUTime) / 1e6,
+    systemCpuSeconds: systemCPUTime / 1e6,
     publishSeconds: publishing === 0 ? 0 : (ended - publishing) / 1000,
     peakRssBytes: peakRss(),
     stages: clock.report(publishing || ended),

@@ -10,6 +10,8 @@ const childPath = fileURLToPath(new URL('./child.js', import.meta.url))
 export interface BuildFigures {
   readonly seconds: number
   readonly cpuSeconds: number
+  /** Of these, in the kernel: copying to and from the page cache, mostly. */
+  readonly systemCpuSeconds: number
   readonly publishSeconds: number
   readonly peakRssBytes: number
   readonly stages: readonly StageTime[]

@@ -38,7 +38,10 @@ export async function devCommand(context: CommandContext, flags: DevFlags): Prom
       signal,
       onReady: () => {
         process.stdout.write(`temporal ${address}\n${server?.ui === undefined ? '' : `ui ${server.ui}\n`}`)
-        if (!context.quiet) notice(`ready, store ${settings.store}: submit with \`shardmill build RECIPE --out DIR --temporal ${address}\`; Ctrl-C stops server and worker`)
+        if (!context.quiet)
+          notice(
+            `ready, store ${settings.store}: submit with \`shardmill build RECIPE --out DIR --temporal ${address}\`; Ctrl-C stops server and worker`,
+          )
       },
     })
     try {
@@ -53,7 +56,11 @@ export async function devCommand(context: CommandContext, flags: DevFlags): Prom
 }
 
 /** A server that was named is used as it is; one that already runs at our port too; else one is started. */
-async function serverFor(context: CommandContext, flags: DevFlags, notice: (text: string) => void): Promise<DevServer | undefined> {
+async function serverFor(
+  context: CommandContext,
+  flags: DevFlags,
+  notice: (text: string) => void,
+): Promise<DevServer | undefined> {
   const port = wholeNumber(flags.port, '--port')
   const named = flags.temporal ?? process.env['TEMPORAL_ADDRESS']
   if (named !== undefined && named !== '') {
@@ -92,5 +99,7 @@ async function isUp(address: string): Promise<boolean> {
 
 function dataHome(): string {
   const { XDG_DATA_HOME } = process.env
-  return XDG_DATA_HOME !== undefined && XDG_DATA_HOME !== '' ? XDG_DATA_HOME : join(homedir(), '.local', 'share')
+  return XDG_DATA_HOME !== undefined && XDG_DATA_HOME !== ''
+    ? XDG_DATA_HOME
+    : join(homedir(), '.local', 'share')
 }

@@ -5,6 +5,7 @@ import { cleanText } from '../clean-text.ts'
 import { count } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 import { storeLocation, wholeNumber } from '../settings.ts'
 
 export interface InspectFlags {
@@ -57,7 +58,7 @@ export async function inspectCommand(
       mask: Array.from(conversation.mask),
     }))
     process.stdout.write(
-      `${JSON.stringify({ schema: 1, shard: path, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
+      `${safeJson({ schema: 1, shard: path, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
     )
     return
   }

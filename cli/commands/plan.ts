@@ -5,6 +5,7 @@ import { cleanText } from '../clean-text.ts'
 import { count, table } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 import { storeLocation } from '../settings.ts'
 import { readRecipe } from './build.ts'
 
@@ -29,7 +30,7 @@ export async function planCommand(context: CommandContext, recipe: string, flags
   const cached = planned.stages.length - run
   if (flags.json === true) {
     process.stdout.write(
-      `${JSON.stringify({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown })}\n`,
+      `${safeJson({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown })}\n`,
     )
     return
   }

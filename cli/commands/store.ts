@@ -10,6 +10,7 @@ import { cleanText } from '../clean-text.ts'
 import { bytes, count, table } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 import { storeLocation, wholeNumber } from '../settings.ts'
 import { Ticker } from '../ticker.ts'
 
@@ -28,7 +29,7 @@ export async function storeLs(context: CommandContext, flags: StoreFlags): Promi
     const { root, builds, stages, blobs, unreadable, quarantined } = await listStore(store)
     if (flags.json === true) {
       process.stdout.write(
-        `${JSON.stringify({ schema: 1, store: root, builds: builds.map(({ id, name, finishedAt, records }) => ({ id, name, finishedAt, records: records.length })), stages, blobs, unreadable, quarantined })}\n`,
+        `${safeJson({ schema: 1, store: root, builds: builds.map(({ id, name, finishedAt, records }) => ({ id, name, finishedAt, records: records.length })), stages, blobs, unreadable, quarantined })}\n`,
       )
       return
     }
@@ -82,7 +83,7 @@ export async function storeCheck(context: CommandContext, flags: StoreFlags): Pr
       onProgress: ({ bytes: done, totalBytes }) => ticker.show(done, totalBytes),
     }).finally(() => ticker.close())
     if (flags.json === true)
-      process.stdout.write(`${JSON.stringify({ schema: 1, ok: result.findings.length === 0, ...result })}\n`)
+      process.stdout.write(`${safeJson({ schema: 1, ok: result.findings.length === 0, ...result })}\n`)
     const color = paint(process.stderr)
     for (const finding of result.findings)
       process.stderr.write(
@@ -136,7 +137,7 @@ export async function storeGc(context: CommandContext, flags: StoreFlags): Promi
 
 function tell({ kept, removed, dryRun }: GcResult, { json }: StoreFlags, verb: string): void {
   if (json === true) {
-    process.stdout.write(`${JSON.stringify({ schema: 1, dryRun, kept, removed })}\n`)
+    process.stdout.write(`${safeJson({ schema: 1, dryRun, kept, removed })}\n`)
     return
   }
   process.stdout.write(

@@ -7,6 +7,7 @@ import { cleanText } from '../clean-text.ts'
 import { bytes } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 
 export interface TraceFlags {
   readonly json?: boolean
@@ -39,7 +40,7 @@ export async function traceCommand(
   const trace = traceFile(manifest, await readProvenance(dir), file)
   if (json === true) {
     process.stdout.write(
-      `${JSON.stringify({ schema: 1, file, lockDigest: manifest.lockDigest, tool: manifest.tool, trace })}\n`,
+      `${safeJson({ schema: 1, file, lockDigest: manifest.lockDigest, tool: manifest.tool, trace })}\n`,
     )
     return
   }

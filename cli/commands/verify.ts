@@ -3,6 +3,7 @@ import { cleanText } from '../clean-text.ts'
 import { bytes, count } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 import { Ticker } from '../ticker.ts'
 
 export async function verifyCommand(
@@ -17,9 +18,7 @@ export async function verifyCommand(
   }).finally(() => ticker.close())
   const { problems, ...figures } = report
   if (json === true)
-    process.stdout.write(
-      `${JSON.stringify({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`,
-    )
+    process.stdout.write(`${safeJson({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`)
   else if (problems.length === 0)
     process.stdout.write(
       `${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read\n`,

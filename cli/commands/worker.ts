@@ -38,7 +38,10 @@ export function workerSettings(context: CommandContext, flags: WorkerFlags): Wor
     temporal: temporalSettings(flags.temporal),
     store: resolve(storeLocation(flags.store)),
     queues: queueNames(flags.queues),
-    threads: flags.concurrency === undefined ? availableParallelism() : wholeNumber(flags.concurrency, '--concurrency', 1),
+    threads:
+      flags.concurrency === undefined
+        ? availableParallelism()
+        : wholeNumber(flags.concurrency, '--concurrency', 1),
     io: wholeNumber(flags.io, '--io', 1),
     graceMs: 1000 * wholeNumber(flags.grace, '--grace'),
     env: process.env,
@@ -55,7 +58,10 @@ function queueNames(text: string): QueueName[] {
   const names = text.split(',').map((name) => name.trim())
   const wrong = names.find((name) => !known.includes(name as QueueName))
   if (wrong !== undefined) {
-    throw new ShardmillError('USAGE', `--queues has ${JSON.stringify(wrong)}, expected one or more of ${known.join(', ')}`)
+    throw new ShardmillError(
+      'USAGE',
+      `--queues has ${JSON.stringify(wrong)}, expected one or more of ${known.join(', ')}`,
+    )
   }
   return known.filter((name) => names.includes(name))
 }

@@ -11,14 +11,26 @@ import { type BuildFacts, showFacts } from '../build-facts.ts'
 import type { BuildFlags } from '../commands/build.ts'
 import { ProgressView } from '../progress.ts'
 import type { CommandContext } from '../run.ts'
+import { safeJson } from '../safe-json.ts'
 import { storeLocation, wholeNumber } from '../settings.ts'
 import { followBuild } from './follow.ts'
 import { submitBuild } from './submit.ts'
 
-export async function buildOnTemporal(context: CommandContext, recipe: string, text: string, flags: BuildFlags): Promise<void> {
-  if (flags.threads !== undefined) throw new ShardmillError('USAGE', '--threads is for builds in this process', { hint: 'Workers take `shardmill worker --concurrency`.' })
+export async function buildOnTemporal(
+  context: CommandContext,
+  recipe: string,
+  text: string,
+  flags: BuildFlags,
+): Promise<void> {
+  if (flags.threads !== undefined)
+    throw new ShardmillError('USAGE', '--threads is for builds in this process', {
+      hint: 'Workers take `shardmill worker --concurrency`.',
+    })
   const settings = temporalSettings(flags.temporal === true ? undefined : flags.temporal)
-  const locked = flags.locked === undefined ? undefined : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
+  const locked =
+    flags.locked === undefined
+      ? undefined
+      : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
   const store = resolve(storeLocation(flags.store))
   const client = await connectClient(settings)
   try {
@@ -32,14 +44,19 @@ export async function buildOnTemporal(context: CommandContext, recipe: string, t
     })
     if (flags.detach === true) {
       const facts = { schema: 1, build: workflowId, run: runId, started }
-      process.stdout.write(flags.json === true ? `${JSON.stringify(facts)}\n` : `${workflowId}\n`)
+      process.stdout.write(flags.json === true ? `${safeJson(facts)}\n` : `${workflowId}\n`)
       return
     }
     if (!context.quiet && flags.json !== true) {
       process.stderr.write(`${started ? 'submitted' : 'already under way'}: ${workflowId}\n`)
     }
-    const report = await follow(context, client, settings, workflowId, { out: flags.out, json: flags.json === true, store })
-    if (flags.writeLock !== undefined) await keepLock(flags.writeLock === true ? lockPath(recipe) : flags.writeLock, report, store)
+    const report = await follow(context, client, settings, workflowId, {
+      out: flags.out,
+      json: flags.json === true,
+      store,
+    })
+    if (flags.writeLock !== undefined)
+      await keepLock(flags.writeLock === true ? lockPath(recipe) : flags.writeLock, report, store)
   } finally {
     await client.connection.close()
   }
@@ -56,10 +73,21 @@ export async function follow(
   const startedAt = performance.now()
   const view = new ProgressView({ quiet: context.quiet || json, verbose: context.verbose })
   try {
-    const report = await followBuild({ client, namespace, workflowId, signal: context.signal, observer: view })
+    const report = await followBuild({
+      client,
+      namespace,
+      workflowId,
+      signal: context.signal,
+      observer: view,
+    })
     view.close()
     const facts = await factsOf(report, store)
-    showFacts(facts, { out: out ?? report.out, seconds: (performance.now() - startedAt) / 1000, json, quiet: context.quiet })
+    showFacts(facts, {
+      out: out ?? report.out,
+      seconds: (performance.now() - startedAt) / 1000,
+      json,
+      quiet: context.quiet,
+    })
     return report
   } catch (error) {
     view.close()
@@ -75,7 +103,9 @@ async function factsOf(report: BuildReport, location: string | undefined): Promi
   if (location === undefined) return facts
   const store = await openStore(location, { readOnly: true })
   try {
-    const files = JSON.parse(Buffer.from(await store.readBlobBytes(list)).toString('utf8')) as NonNullable<BuildFacts['files']>
+    const files = JSON.parse(Buffer.from(await store.readBlobBytes(list)).toString('utf8')) as NonNullable<
+      BuildFacts['files']
+    >
     return { ...facts, files }
   } finally {
     await store.close()
@@ -95,7 +125,9 @@ async function keepLock(path: string, { lock }: BuildReport, location: string): 
 function limits(): Limits {
   const { SHARDMILL_HEARTBEAT_TIMEOUT_MS: heartbeat, SHARDMILL_HISTORY_LIMIT: history } = process.env
   return {
-    ...(heartbeat === undefined ? {} : { heartbeatMs: wholeNumber(heartbeat, 'SHARDMILL_HEARTBEAT_TIMEOUT_MS', 1_000) }),
+    ...(heartbeat === undefined
+      ? {}
+      : { heartbeatMs: wholeNumber(heartbeat, 'SHARDMILL_HEARTBEAT_TIMEOUT_MS', 1_000) }),
     ...(history === undefined ? {} : { history: wholeNumber(history, 'SHARDMILL_HISTORY_LIMIT', 10) }),
   }
 }

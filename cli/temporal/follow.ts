@@ -1,6 +1,12 @@
 /** Follows a build on Temporal with the display of the in-process build. Following never influences it. */
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Client, isGrpcServiceError, ServiceError, WorkflowFailedError, WorkflowNotFoundError } from '@temporalio/client'
+import {
+  type Client,
+  isGrpcServiceError,
+  ServiceError,
+  WorkflowFailedError,
+  WorkflowNotFoundError,
+} from '@temporalio/client'
 import { ApplicationFailure, CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common'
 import type { BuildObserver } from '../../engine/events.ts'
 import { type ErrorFacts, ShardmillError } from '../../errors/index.ts'
@@ -47,7 +53,12 @@ function left(signal: AbortSignal): Promise<never> {
 }
 
 /** The build's result; a server that is away for a while is waited for. */
-async function result(client: Client, workflowId: string, signal: AbortSignal, observer: BuildObserver): Promise<BuildReport> {
+async function result(
+  client: Client,
+  workflowId: string,
+  signal: AbortSignal,
+  observer: BuildObserver,
+): Promise<BuildReport> {
   for (let told = false; ; ) {
     try {
       return (await client.workflow.getHandle(workflowId).result()) as BuildReport
@@ -77,17 +88,29 @@ export function endOf(error: unknown, workflowId: string): unknown {
     if (facts !== undefined && facts.code !== 'BUG') return ShardmillError.fromFacts(facts as ErrorFacts)
     return cause
   }
-  if (cause instanceof CancelledFailure) return new ShardmillError('INTERRUPTED', `build ${workflowId} was cancelled; finished stages are kept`)
-  if (cause instanceof TerminatedFailure) return new ShardmillError('TEMPORAL', `build ${workflowId} was terminated; finished stages are kept`, { hint: 'Submit it again to go on.' })
-  if (cause instanceof TimeoutFailure) return new ShardmillError('TEMPORAL', `build ${workflowId} timed out; finished stages are kept`, { hint: 'Submit it again to go on.' })
+  if (cause instanceof CancelledFailure)
+    return new ShardmillError('INTERRUPTED', `build ${workflowId} was cancelled; finished stages are kept`)
+  if (cause instanceof TerminatedFailure)
+    return new ShardmillError('TEMPORAL', `build ${workflowId} was terminated; finished stages are kept`, {
+      hint: 'Submit it again to go on.',
+    })
+  if (cause instanceof TimeoutFailure)
+    return new ShardmillError('TEMPORAL', `build ${workflowId} timed out; finished stages are kept`, {
+      hint: 'Submit it again to go on.',
+    })
   return error
 }
 
 export function noBuild(workflowId: string): ShardmillError {
-  return new ShardmillError('NOT_FOUND', `there is no build ${workflowId}`, { hint: '`shardmill list` shows the builds the server knows.' })
+  return new ShardmillError('NOT_FOUND', `there is no build ${workflowId}`, {
+    hint: '`shardmill list` shows the builds the server knows.',
+  })
 }
 
-async function watch({ client, namespace, workflowId, observer }: FollowOptions, stop: AbortSignal): Promise<void> {
+async function watch(
+  { client, namespace, workflowId, observer }: FollowOptions,
+  stop: AbortSignal,
+): Promise<void> {
   const display = new Display(observer)
   let silentSince = Date.now()
   let told = false
@@ -96,11 +119,18 @@ async function watch({ client, namespace, workflowId, observer }: FollowOptions,
     if (stop.aborted) break
     if (snapshot !== undefined) display.show(snapshot)
     const waiting = snapshot === undefined || display.idle
-    if (!waiting) silentSince = Date.now()
+    if (!waiting) {
+      silentSince = Date.now()
+      told = false
+    }
     if (waiting && !told && Date.now() - silentSince > patienceMs) {
       const missing = await unpolledQueues(client, namespace).catch(() => [])
-      if (missing.length > 0) observer.notice(`no worker polls ${missing.join(', ')}: start one with \`shardmill worker\``)
-      told = missing.length > 0
+      const who =
+        missing.length === 0
+          ? ''
+          : `, and none polls ${missing.join(', ')}: start one with \`shardmill worker\``
+      observer.notice(`no worker has taken the work for ${patienceMs / 1000} s${who}`)
+      told = true
     }
     await pause(pollMs, undefined, { signal: stop }).catch(() => undefined)
   }
@@ -141,7 +171,11 @@ class Display {
     }
   }
 
-  private update(split: string, totals: Snapshot['splits'][string]['totals'], running: readonly RunningActivity[]): void {
+  private update(
+    split: string,
+    totals: Snapshot['splits'][string]['totals'],
+    running: readonly RunningActivity[],
+  ): void {
     const now = new Set(running.map(({ id }) => id))
     const gone = [...this.running].filter(([id]) => !now.has(id))
     for (const activity of running) this.showRunning(activity)
@@ -149,14 +183,22 @@ class Display {
       if (!(stage in stages)) continue
       const before = this.seen.get(`${split} ${stage}`) ?? none
       this.seen.set(`${split} ${stage}`, total)
-      if (total.expected > before.expected) this.observer.expected(split, stage, total.expected - before.expected)
+      if (total.expected > before.expected)
+        this.observer.expected(split, stage, total.expected - before.expected)
       const call = callOf(stage as StageName, '')
       for (let i = before.cached; i < total.cached; i++) this.observer.cached(call, recordOf(call, ''))
       for (let i = before.run; i < total.run; i++) {
         const at = gone.findIndex(([, entry]) => entry.call.stage === stage)
         const [id, entry] = at < 0 ? [`${split} ${stage} ${i}`, undefined] : gone.splice(at, 1)[0]!
         // What they came to is known for all of them together: the first one brings it.
-        const figures = i === before.run ? { rows: total.rows - before.rows, tokens: total.tokens - before.tokens, bytes: total.bytes - before.bytes } : none
+        const figures =
+          i === before.run
+            ? {
+                rows: total.rows - before.rows,
+                tokens: total.tokens - before.tokens,
+                bytes: total.bytes - before.bytes,
+              }
+            : none
         this.finish(id, entry ?? { meter: new Meter(), call }, figures, entry === undefined)
       }
     }
@@ -169,7 +211,9 @@ class Display {
   private showRunning({ id, stage, title, attempt, trouble, ...beat }: RunningActivity): void {
     if (trouble !== undefined && !this.troubles.has(`${id} ${attempt} ${trouble}`)) {
       this.troubles.add(`${id} ${attempt} ${trouble}`)
-      this.observer.notice(`${stage}${title === '' ? '' : ` ${title}`}: ${trouble}${attempt > 1 ? ` (attempt ${attempt})` : ''}`)
+      this.observer.notice(
+        `${stage}${title === '' ? '' : ` ${title}`}: ${trouble}${attempt > 1 ? ` (attempt ${attempt})` : ''}`,
+      )
     }
     if (!(stage in stages) || beat.identity === '') return
     let entry = this.running.get(id)
@@ -181,7 +225,12 @@ class Display {
     setMeter(entry.meter, beat)
   }
 
-  private finish(id: string, { meter, call }: { meter: Meter; call: StageCall }, figures: { rows: number; tokens: number; bytes: number }, isNew: boolean): void {
+  private finish(
+    id: string,
+    { meter, call }: { meter: Meter; call: StageCall },
+    figures: { rows: number; tokens: number; bytes: number },
+    isNew: boolean,
+  ): void {
     if (isNew) this.observer.started(call, id as Digest, meter)
     setMeter(meter, { done: 0, total: 0, ...figures })
     this.observer.finished(call, recordOf(call, id))
@@ -189,7 +238,16 @@ class Display {
   }
 }
 
-function setMeter(meter: Meter, { done, total, rows, tokens, bytes }: { done: number; total: number; rows: number; tokens: number; bytes: number }): void {
+function setMeter(
+  meter: Meter,
+  {
+    done,
+    total,
+    rows,
+    tokens,
+    bytes,
+  }: { done: number; total: number; rows: number; tokens: number; bytes: number },
+): void {
   const before = meter.read()
   meter.done(done, total)
   meter.rows(rows - before.rows)
@@ -203,6 +261,25 @@ function callOf(stage: StageName, title: string): StageCall {
 
 /** Observers look at the key of a record; the rest lies in the store. */
 function recordOf(call: StageCall, key: string): StageRecord {
-  const circumstances = { startedAt: '', finishedAt: '', host: '', pid: 0, user: '', engine: 'temporal', tool: '', node: '' }
-  return { schema: 1, key: key as Digest, stage: call.stage, version: stages[call.stage].version, params: null, inputs: {}, outputs: {}, stats: {}, circumstances }
+  const circumstances = {
+    startedAt: '',
+    finishedAt: '',
+    host: '',
+    pid: 0,
+    user: '',
+    engine: 'temporal',
+    tool: '',
+    node: '',
+  }
+  return {
+    schema: 1,
+    key: key as Digest,
+    stage: call.stage,
+    version: stages[call.stage].version,
+    params: null,
+    inputs: {},
+    outputs: {},
+    stats: {},
+    circumstances,
+  }
 }

@@ -22,7 +22,12 @@ export interface RunningActivity {
 export interface Snapshot {
   readonly state: WorkflowProgress['state']
   /** '' stands for what belongs to no split. */
-  readonly splits: Readonly<Record<string, { readonly totals: Totals; readonly verified: boolean; readonly running: readonly RunningActivity[] }>>
+  readonly splits: Readonly<
+    Record<
+      string,
+      { readonly totals: Totals; readonly verified: boolean; readonly running: readonly RunningActivity[] }
+    >
+  >
 }
 
 /** A query waits for a worker; one that is busy must not hold up the display. */
@@ -85,7 +90,9 @@ async function pending(client: Client, workflowId: string): Promise<RunningActiv
     const running: RunningActivity[] = []
     for (const activity of raw.pendingActivities ?? []) {
       const details = activity.heartbeatDetails?.payloads?.[0]
-      const beat = (details === undefined ? {} : JSON.parse(Buffer.from(details.data ?? []).toString('utf8') || '{}')) as Partial<RunningActivity> & { waiting?: string }
+      const beat = (
+        details === undefined ? {} : JSON.parse(Buffer.from(details.data ?? []).toString('utf8') || '{}')
+      ) as Partial<RunningActivity> & { waiting?: string }
       const trouble = beat?.waiting ?? activity.lastFailure?.message ?? undefined
       running.push({
         id: `${workflowId} ${activity.activityId}`,

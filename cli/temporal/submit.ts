@@ -3,12 +3,12 @@ import { dirname, resolve } from 'node:path'
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client'
 import { putRequest } from '../../activities/request.ts'
 import type { RecipeText } from '../../engine/build.ts'
-import type { Lock } from '../../pipeline/lock.ts'
 import { canonicalJson, digestOfText } from '../../pipeline/keys.ts'
+import type { Lock } from '../../pipeline/lock.ts'
 import { importLocalFiles } from '../../recipe/local-files.ts'
 import { parseRecipe } from '../../recipe/parse.ts'
-import type { Json } from '../../store/types.ts'
 import { openStore } from '../../stages/open-store.ts'
+import type { Json } from '../../store/types.ts'
 import { buildIdPrefix, buildWorkflow, queues } from '../../workflows/names.ts'
 import type { BuildArgs, Limits } from '../../workflows/types.ts'
 
@@ -51,7 +51,9 @@ export async function submitBuild(client: Client, submission: Submission): Promi
     }
     // What the recipe file is called, and where it lies, makes no other build of it.
     const { text, settings } = recipe
-    const id = digestOfText(canonicalJson({ text, settings, locals, locked: locked ?? null, out } as unknown as Json))
+    const id = digestOfText(
+      canonicalJson({ text, settings, locals, locked: locked ?? null, out } as unknown as Json),
+    )
     const workflowId = `${buildIdPrefix}${parsed.name}-${id.slice(0, 12)}`
     try {
       const handle = await client.workflow.start(buildWorkflow, {

@@ -52,10 +52,20 @@ export const arc = defineTableSource<ArcOptions>({
     const gold = bytesAt(answer, i)
     if (!letters.some((letter) => letter.equals(gold))) {
       const labels = letters.map((letter) => quoted(letter.toString())).join(', ')
-      throw new BadRow(`answerKey is ${quoted(textAt(answer, i))}, which is none of the labels: ${labels || 'there are none'}`)
+      throw new BadRow(
+        `answerKey is ${quoted(textAt(answer, i))}, which is none of the labels: ${labels || 'there are none'}`,
+      )
     }
     out.beginMessage(roleOf.user)
-    appendMultipleChoice(out, question, i, texts.item as StringColumn, texts.offsets[i]!, texts.offsets[i + 1]!, letters)
+    appendMultipleChoice(
+      out,
+      question,
+      i,
+      texts.item as StringColumn,
+      texts.offsets[i]!,
+      texts.offsets[i + 1]!,
+      letters,
+    )
     out.beginMessage(roleOf.assistant)
     out.append(gold, 0, gold.length)
   },

@@ -3,7 +3,16 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type HubServer, startHubServer } from '../../hub/server/index.ts'
-import { conversation, customJson, goodLines, Lab, messageList, parquetOf, recipeOf, ROOT } from './support.ts'
+import {
+  conversation,
+  customJson,
+  goodLines,
+  Lab,
+  messageList,
+  parquetOf,
+  ROOT,
+  recipeOf,
+} from './support.ts'
 
 const parquetFixture = (name: string) => readFileSync(join(ROOT, 'test', 'fixtures', 'parquet', name))
 const rows = (...data: unknown[]) => parquetOf({ messages: { type: messageList, data } })
@@ -19,21 +28,33 @@ describe.concurrent('a parquet file that is', () => {
     ['only its magic', () => Buffer.from('PAR1'), /^a\.parquet: /],
     ['JSON lines', () => Buffer.from(goodLines), /^a\.parquet: .*no parquet file/],
     ['zeroes', () => new Uint8Array(10_000), /^a\.parquet: .*no parquet file/],
-    ['a footer length that is wrong', () => {
-      const bytes = Buffer.from(one)
-      bytes.writeUInt32LE(0x7fffffff, bytes.length - 8)
-      return bytes
-    }, /^a\.parquet: /],
-    ['a footer of noise', () => {
-      const bytes = Buffer.from(one)
-      for (let i = bytes.length - 200; i < bytes.length - 8; i++) bytes[i] = (i * 131) & 255
-      return bytes
-    }, /^a\.parquet: /],
-    ['a page of noise', () => {
-      const bytes = Buffer.from(one)
-      for (let i = 30; i < 60; i++) bytes[i] = (i * 131) & 255
-      return bytes
-    }, /^a\.parquet: .*column "messages/],
+    [
+      'a footer length that is wrong',
+      () => {
+        const bytes = Buffer.from(one)
+        bytes.writeUInt32LE(0x7fffffff, bytes.length - 8)
+        return bytes
+      },
+      /^a\.parquet: /,
+    ],
+    [
+      'a footer of noise',
+      () => {
+        const bytes = Buffer.from(one)
+        for (let i = bytes.length - 200; i < bytes.length - 8; i++) bytes[i] = (i * 131) & 255
+        return bytes
+      },
+      /^a\.parquet: /,
+    ],
+    [
+      'a page of noise',
+      () => {
+        const bytes = Buffer.from(one)
+        for (let i = 30; i < 60; i++) bytes[i] = (i * 131) & 255
+        return bytes
+      },
+      /^a\.parquet: .*column "messages/,
+    ],
   ]
   for (const [name, content, says] of spoilt) {
     test(name, async () => {
@@ -41,7 +62,7 @@ describe.concurrent('a parquet file that is', () => {
       lab.write('a.parquet', content())
       await lab.refuses(recipeOf(local), { exit: 1, code: 'BAD_FILE', says, hint: true })
       lab.write('a.parquet', one)
-      expect((await lab.builds(recipeOf(local)).splits.train.conversations).toBe(1)
+      expect((await lab.builds(recipeOf(local))).splits.train.conversations).toBe(1)
     })
   }
 
@@ -55,7 +76,10 @@ describe.concurrent('a parquet file that is', () => {
 describe.concurrent('codecs', () => {
   test('each of the usual ones is read, in both page versions', async () => {
     const lab = new Lab()
-    const names = ['none', 'snappy', 'zstd', 'gzip', 'brotli', 'lz4'].flatMap((codec) => [`codec-${codec}`, `codec-${codec}-v2`])
+    const names = ['none', 'snappy', 'zstd', 'gzip', 'brotli', 'lz4'].flatMap((codec) => [
+      `codec-${codec}`,
+      `codec-${codec}-v2`,
+    ])
     const sources = names.map((name) => {
       lab.write(`${name}.parquet`, parquetFixture(`${name}.parquet`))
       return { task: 'messages', path: `${name}.parquet`, label: name }
@@ -71,7 +95,12 @@ describe.concurrent('codecs', () => {
     // Parquet's LZO, which no writer in use offers: the codec's number in every column's metadata.
     const bytes = Buffer.from(parquetFixture('codec-none.parquet'))
     lab.write('a.parquet', withCodec(bytes, 3))
-    await lab.refuses(recipeOf(local), { exit: 1, code: 'BAD_FILE', says: /^a\.parquet: .*codec lzo is not supported/, hint: /snappy, gzip/ })
+    await lab.refuses(recipeOf(local), {
+      exit: 1,
+      code: 'BAD_FILE',
+      says: /^a\.parquet: .*codec lzo is not supported/,
+      hint: /snappy, gzip/,
+    })
   })
 })
 
@@ -80,7 +109,11 @@ function withCodec(bytes: Buffer, codec: number): Buffer {
   const footer = bytes.length - 8 - bytes.readUInt32LE(bytes.length - 8)
   let changed = 0
   for (const path of ['role', 'content']) {
-    for (let at = bytes.indexOf(`\x04${path}`.replace('\x04', String.fromCharCode(path.length)), footer); at >= 0; at = bytes.indexOf(String.fromCharCode(path.length) + path, at + 1)) {
+    for (
+      let at = bytes.indexOf(`\x04${path}`.replace('\x04', String.fromCharCode(path.length)), footer);
+      at >= 0;
+      at = bytes.indexOf(String.fromCharCode(path.length) + path, at + 1)
+    ) {
       const after = at + 1 + path.length
       if (bytes[after] === 0x15 && bytes[after + 1] === 0) {
         bytes[after + 1] = codec << 1
@@ -107,7 +140,13 @@ describe.concurrent('sources without rows', () => {
     lab.write('a.parquet', rows())
     lab.write('blank.jsonl', '\n \n')
     lab.write('b.jsonl', goodLines)
-    const train = [{ ...local, label: 'nothing' }, { task: 'custom_json', path: 'blank.jsonl', label: 'nothing' }, { task: 'messages', repo: 'some/zero', split: 'train', label: 'nothing' }, { task: 'messages', repo: 'some/zero-lines', split: 'train', label: 'nothing' }, { ...customJson, path: 'b.jsonl' }]
+    const train = [
+      { ...local, label: 'nothing' },
+      { task: 'custom_json', path: 'blank.jsonl', label: 'nothing' },
+      { task: 'messages', repo: 'some/zero', split: 'train', label: 'nothing' },
+      { task: 'messages', repo: 'some/zero-lines', split: 'train', label: 'nothing' },
+      { ...customJson, path: 'b.jsonl' },
+    ]
     const report = await lab.builds(recipeOf(train), { env: { HF_ENDPOINT: server.url } })
     expect(report.splits.train.sources).toMatchObject([empty, empty, empty, empty, { conversations: 2 }])
   })
@@ -118,10 +157,22 @@ describe.concurrent('sources without rows', () => {
     lab.write('a.jsonl', goodLines)
     const refusal = { exit: 2, code: 'RECIPE', hint: true as const }
     await lab.refuses(recipeOf(local), { ...refusal, says: 'splits.train has no conversations' })
-    await lab.refuses(recipeOf({ task: 'custom_json', path: 'none.jsonl', optional: true }), { ...refusal, says: 'splits.train has no conversations' })
-    await lab.refuses(recipeOf({ ...customJson, repeat: 0 }), { ...refusal, says: 'splits.train has no conversations' })
-    await lab.refuses(recipeOf({ ...customJson, start: 2 }), { ...refusal, says: 'splits.train has no conversations' })
-    await lab.refuses(recipeOf(customJson, { splits: { val: [local], train: [customJson] } }), { ...refusal, says: 'splits.val has no conversations' })
+    await lab.refuses(recipeOf({ task: 'custom_json', path: 'none.jsonl', optional: true }), {
+      ...refusal,
+      says: 'splits.train has no conversations',
+    })
+    await lab.refuses(recipeOf({ ...customJson, repeat: 0 }), {
+      ...refusal,
+      says: 'splits.train has no conversations',
+    })
+    await lab.refuses(recipeOf({ ...customJson, start: 2 }), {
+      ...refusal,
+      says: 'splits.train has no conversations',
+    })
+    await lab.refuses(recipeOf(customJson, { splits: { val: [local], train: [customJson] } }), {
+      ...refusal,
+      says: 'splits.val has no conversations',
+    })
     const report = await lab.builds(recipeOf(customJson, { splits: { val: [], train: [customJson] } }))
     expect(report.splits.val).toMatchObject({ conversations: 0, tokens: 0, shards: 0 })
   })

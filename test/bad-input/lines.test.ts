@@ -1,6 +1,15 @@
 /** custom_json: every way in which a JSON-lines file of one's own can be wrong, and what looks wrong and is not. */
 import { describe, expect, test } from 'vitest'
-import { conversation, customJson, goodLines, jsonLines, Lab, recipeOf, rejectedOf, tokensOf } from './support.ts'
+import {
+  conversation,
+  customJson,
+  goodLines,
+  jsonLines,
+  Lab,
+  recipeOf,
+  rejectedOf,
+  tokensOf,
+} from './support.ts'
 
 const good = JSON.stringify(conversation('a', 'b'))
 const line = (...messages: unknown[]) => JSON.stringify(messages)
@@ -10,7 +19,10 @@ const answer = say('assistant')
 /** Each stands on a line of its own in one file, good lines between them. */
 const badLines: [line: string | Uint8Array, why: string | RegExp][] = [
   ['{oops}', 'not JSON: at character 2 there is "o", where a name in quotes was expected.'],
-  ['[{"role": "user", "content": "hel', 'not JSON: at character 34 the line ends, where the end of a string was expected.'],
+  [
+    '[{"role": "user", "content": "hel',
+    'not JSON: at character 34 the line ends, where the end of a string was expected.',
+  ],
   ['\0\0\0', 'not JSON: at character 1 there is "\\u0000", where a value was expected.'],
   ['[NaN]', 'not JSON: at character 2 there is "N", where a value was expected.'],
   [`${good} ${good}`, /^not JSON: at character 68 there is "\[", where the end of the line was expected\.$/],
@@ -26,21 +38,41 @@ const badLines: [line: string | Uint8Array, why: string | RegExp][] = [
   [line({ content: 'a' }, answer), 'message 0 has no role'],
   [line({ role: 'user' }, answer), 'message 0 has no content'],
   [line(say('user'), say('assistant', null)), 'content of message 1 is null, expected a string'],
-  [line(say('user'), say('assistant', [{ type: 'text' }])), 'content of message 1 is a list, expected a string'],
-  [line(say('user'), say('user')), 'message 1 is from "user", expected "assistant" (roles alternate, the user first)'],
+  [
+    line(say('user'), say('assistant', [{ type: 'text' }])),
+    'content of message 1 is a list, expected a string',
+  ],
+  [
+    line(say('user'), say('user')),
+    'message 1 is from "user", expected "assistant" (roles alternate, the user first)',
+  ],
   [line(say('User'), answer), 'message 0 is from "User", expected "user" (roles alternate, the user first)'],
   [line(say(null), answer), 'message 0 is from null, expected "user" (roles alternate, the user first)'],
-  [line(say('system'), say('user')), 'message 0 is from "system", expected "user" (roles alternate, the user first)'],
-  [line(say('\u001b[31m\u0007\u009b'), answer), 'message 0 is from "\\u001b[31m\\u0007\\u009b", expected "user" (roles alternate, the user first)'],
+  [
+    line(say('system'), say('user')),
+    'message 0 is from "system", expected "user" (roles alternate, the user first)',
+  ],
+  [
+    line(say('\u001b[31m\u0007\u009b'), answer),
+    'message 0 is from "\\u001b[31m\\u0007\\u009b", expected "user" (roles alternate, the user first)',
+  ],
 ]
 
 describe.concurrent('custom_json', () => {
   test('every bad line is set aside with its number and the reason', async () => {
     const lab = new Lab()
-    const parts = badLines.flatMap(([bad]) => [Buffer.from(good), Buffer.from('\n\n'), Buffer.from(bad as string), Buffer.from('\n')])
+    const parts = badLines.flatMap(([bad]) => [
+      Buffer.from(good),
+      Buffer.from('\n\n'),
+      Buffer.from(bad as string),
+      Buffer.from('\n'),
+    ])
     lab.write('a.jsonl', Buffer.concat(parts))
     const report = await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine' }))
-    expect(report.splits.train.sources[0]).toMatchObject({ conversations: badLines.length, rejected: badLines.length })
+    expect(report.splits.train.sources[0]).toMatchObject({
+      conversations: badLines.length,
+      rejected: badLines.length,
+    })
     const rejected = rejectedOf(lab)
     expect(rejected.map(({ line: number }) => number)).toEqual(badLines.map((_, i) => 3 * i + 3))
     for (const [i, [, why]] of badLines.entries()) {
@@ -55,7 +87,16 @@ describe.concurrent('custom_json', () => {
   test('a bad line stops the build; mended, the same store builds it', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', `${good}\n\n{oops}\n`)
-    const error = await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'a.jsonl, line 3: not JSON: at character 2 there is "o", where a name in quotes was expected.', hint: /onBadRow: quarantine/ }, { child: true })
+    const error = await lab.refuses(
+      recipeOf(customJson),
+      {
+        exit: 1,
+        code: 'BAD_ROW',
+        says: 'a.jsonl, line 3: not JSON: at character 2 there is "o", where a name in quotes was expected.',
+        hint: /onBadRow: quarantine/,
+      },
+      { child: true },
+    )
     expect(error.at).toEqual({ file: 'a.jsonl', line: 3 })
     lab.write('a.jsonl', goodLines)
     expect((await lab.builds(recipeOf(customJson))).splits.train.conversations).toBe(2)
@@ -64,25 +105,61 @@ describe.concurrent('custom_json', () => {
   test('what a bad line holds does nothing to the terminal', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', `${line(say('\u001b[2J\u0007\u009b2J\u2028\u202e'), answer)}\n`)
-    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'line 1: message 0 is from "\\u001b[2J\\u0007\\u009b2J\\u2028' }, { child: true })
+    await lab.refuses(
+      recipeOf(customJson),
+      { exit: 1, code: 'BAD_ROW', says: 'line 1: message 0 is from "\\u001b[2J\\u0007\\u009b2J\\u2028' },
+      { child: true },
+    )
     lab.write('a.jsonl', '\u001b]0;x\u0007\n')
-    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_ROW', says: 'there is "\\u001b", where' }, { child: true })
+    await lab.refuses(
+      recipeOf(customJson),
+      { exit: 1, code: 'BAD_ROW', says: 'there is "\\u001b", where' },
+      { child: true },
+    )
   })
 
   test('an empty file', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', '')
-    await lab.refuses(recipeOf(customJson), { exit: 1, code: 'BAD_FILE', says: 'a.jsonl: the file is empty (0 bytes)', hint: true })
+    await lab.refuses(recipeOf(customJson), {
+      exit: 1,
+      code: 'BAD_FILE',
+      says: 'a.jsonl: the file is empty (0 bytes)',
+      hint: true,
+    })
   })
 
   test('a file that is not there, unless it is optional', async () => {
     const lab = new Lab()
-    await lab.refuses(recipeOf(customJson), { exit: 2, code: 'RECIPE', says: 'splits.train[0].path: there is no file a.jsonl', hint: `this one means ${lab.path('a.jsonl')}` })
-    await lab.refuses(recipeOf({ ...customJson, path: '../nowhere/a.jsonl', optional: false }), { exit: 2, code: 'RECIPE', says: 'there is no file ../nowhere/a.jsonl' })
-    await lab.refuses(recipeOf({ ...customJson, path: '.' }), { exit: 2, code: 'RECIPE', says: '. is a folder, expected a file', hint: true })
-    await lab.refuses(recipeOf({ ...customJson, path: 'recipe.yaml/a.jsonl' }), { exit: 2, code: 'RECIPE', says: 'there is no file recipe.yaml/a.jsonl' })
+    await lab.refuses(recipeOf(customJson), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'splits.train[0].path: there is no file a.jsonl',
+      hint: `this one means ${lab.path('a.jsonl')}`,
+    })
+    await lab.refuses(recipeOf({ ...customJson, path: '../nowhere/a.jsonl', optional: false }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'there is no file ../nowhere/a.jsonl',
+    })
+    await lab.refuses(recipeOf({ ...customJson, path: '.' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: '. is a folder, expected a file',
+      hint: true,
+    })
+    await lab.refuses(recipeOf({ ...customJson, path: 'recipe.yaml/a.jsonl' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'there is no file recipe.yaml/a.jsonl',
+    })
     lab.write('b.jsonl', goodLines)
-    const report = await lab.builds(recipeOf([{ ...customJson, optional: true }, { ...customJson, path: 'b.jsonl', label: 'B' }]))
+    const report = await lab.builds(
+      recipeOf([
+        { ...customJson, optional: true },
+        { ...customJson, path: 'b.jsonl', label: 'B' },
+      ]),
+    )
     expect(report.splits.train.sources.map(({ conversations }) => conversations)).toEqual([0, 2])
   })
 
@@ -109,17 +186,27 @@ describe.concurrent('custom_json', () => {
       ['\udc00\ud83d', [239, 191, 189, 239, 191, 189]],
       ['\ud83d\ud83d\ude00', [239, 191, 189, 240, 159, 152, 128]],
       ['\ufeffx\0y', [239, 187, 191, 120, 0, 121]],
-      ['<|assistant_end|>z<|bos|>', [60, 124, 97, 115, 115, 105, 115, 116, 258, 116, 95, 269, 100, 124, 62, 122, 60, 124, 98, 111, 115, 124, 62]],
+      [
+        '<|assistant_end|>z<|bos|>',
+        [
+          60, 124, 97, 115, 115, 105, 115, 116, 258, 116, 95, 269, 100, 124, 62, 122, 60, 124, 98, 111, 115,
+          124, 62,
+        ],
+      ],
     ]
     lab.write('a.jsonl', jsonLines(texts.map(([text]) => conversation(text, text))))
     await lab.builds(recipeOf(customJson, { shuffle: { kind: 'none' } }))
-    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual(texts.flatMap(([, ids]) => [416, 417, ...ids, 418, 419, ...ids, 420]))
+    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual(
+      texts.flatMap(([, ids]) => [416, 417, ...ids, 418, 419, ...ids, 420]),
+    )
   })
 
   test('with a tiktoken encoding its own special tokens are ordinary text too', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', jsonLines([conversation('<|endoftext|>', '\udc00\ud83d')]))
     await lab.builds(recipeOf(customJson, { tokenizer: { kind: 'tiktoken', encoding: 'gpt2' } }))
-    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual([50257, 50258, 27, 91, 437, 1659, 5239, 91, 29, 50259, 50260, 6353, 50261])
+    expect(tokensOf(lab, 'sft_train_000000.bin')).toEqual([
+      50257, 50258, 27, 91, 437, 1659, 5239, 91, 29, 50259, 50260, 6353, 50261,
+    ])
   })
 })

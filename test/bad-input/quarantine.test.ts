@@ -2,21 +2,43 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { conversation, customJson, expectClean, jsonLines, Lab, recipeOf, rejectedOf, shardmill } from './support.ts'
+import {
+  conversation,
+  customJson,
+  expectClean,
+  jsonLines,
+  Lab,
+  recipeOf,
+  rejectedOf,
+  shardmill,
+} from './support.ts'
 
-const bad = jsonLines([conversation('a', 'b'), ['\u001b[31m'], conversation('c', 'd'), 'x'.repeat(100_000), []])
+const bad = jsonLines([
+  conversation('a', 'b'),
+  ['\u001b[31m'],
+  conversation('c', 'd'),
+  'x'.repeat(100_000),
+  [],
+])
 
 describe.concurrent('onBadRow', () => {
   test('fail, then quarantine, then fail again: no stage before the order runs twice', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', bad)
-    const fail = { exit: 1, code: 'BAD_ROW', says: 'a.jsonl, line 2: expected at least 2 messages, found 1', hint: 'onBadRow: quarantine' }
+    const fail = {
+      exit: 1,
+      code: 'BAD_ROW',
+      says: 'a.jsonl, line 2: expected at least 2 messages, found 1',
+      hint: 'onBadRow: quarantine',
+    }
     await lab.refuses(recipeOf(customJson), fail)
     const report = await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine' }))
     // What had been done before the refusal (tokenizer, scan, format) is not done again.
     expect(report.stages).toEqual({ run: 4, cached: 3 })
     expect(report.splits.train.sources[0]).toMatchObject({ rows: 2, rejected: 3, conversations: 2 })
-    expect((await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 3 }))).stages.run).toBe(0)
+    expect(
+      (await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 3 }))).stages.run,
+    ).toBe(0)
     const published = rejectedOf(lab)
     await expect(lab.builds(recipeOf(customJson))).rejects.toMatchObject({ code: 'BAD_ROW' })
     // The output that was there before is still there, whole.
@@ -38,7 +60,10 @@ describe.concurrent('onBadRow', () => {
       { ...at, line: 5, why: 'expected at least 2 messages, found 0', value: [] },
     ])
     // For people, too.
-    const told = await shardmill(['build', 'recipe.yaml', '--out', 'out', '--store', 'store', '--threads', '1'], { cwd: lab.dir })
+    const told = await shardmill(
+      ['build', 'recipe.yaml', '--out', 'out', '--store', 'store', '--threads', '1'],
+      { cwd: lab.dir },
+    )
     expect(told.stdout).toContain('3 bad rows were set aside: rejected.jsonl lists them.')
     expectClean(told.stdout + told.stderr)
   })
@@ -47,8 +72,17 @@ describe.concurrent('onBadRow', () => {
     const lab = new Lab()
     lab.write('a.jsonl', bad)
     const says = [/3 rows of CustomJSON are bad, more than badRowLimit \(2\)/, 'a.jsonl, line 2: ']
-    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 2 }), { exit: 1, code: 'BAD_ROW', says, hint: 'raise badRowLimit' })
-    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 0 }), { exit: 1, code: 'BAD_ROW', says: 'more than badRowLimit (0)' })
+    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 2 }), {
+      exit: 1,
+      code: 'BAD_ROW',
+      says,
+      hint: 'raise badRowLimit',
+    })
+    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 0 }), {
+      exit: 1,
+      code: 'BAD_ROW',
+      says: 'more than badRowLimit (0)',
+    })
     await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 3 }))
     expect(existsSync(join(lab.out, 'rejected.jsonl'))).toBe(true)
   })
@@ -56,7 +90,12 @@ describe.concurrent('onBadRow', () => {
   test('nothing bad: no rejected.jsonl; everything bad: no conversations', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', jsonLines([[], []]))
-    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine' }), { exit: 2, code: 'RECIPE', says: 'splits.train has no conversations', hint: true })
+    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'splits.train has no conversations',
+      hint: true,
+    })
     lab.write('a.jsonl', jsonLines([conversation('a', 'b')]))
     await lab.builds(recipeOf(customJson, { onBadRow: 'quarantine' }))
     expect(existsSync(join(lab.out, 'rejected.jsonl'))).toBe(false)
@@ -65,6 +104,11 @@ describe.concurrent('onBadRow', () => {
   test('the wrong kind of file altogether', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', '{"messages": []}\n'.repeat(20_000))
-    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 1_000_000 }), { exit: 1, code: 'BAD_FILE', says: ['a.jsonl, line 1: ', 'more than 10000 bad rows'], hint: 'another kind of data' })
+    await lab.refuses(recipeOf(customJson, { onBadRow: 'quarantine', badRowLimit: 1_000_000 }), {
+      exit: 1,
+      code: 'BAD_FILE',
+      says: ['a.jsonl, line 1: ', 'more than 10000 bad rows'],
+      hint: 'another kind of data',
+    })
   })
 })

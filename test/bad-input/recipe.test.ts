@@ -46,14 +46,34 @@ describe('is not a recipe', () => {
     ['control codes', '\0\x01\u001b[31m', `r.yaml: ${notMapping}`],
     ['a tab', 'kind: sft\n\tname: t\n', 'r.yaml, line 2: is not YAML: Tabs are not allowed as indentation'],
     ['a field twice', `${good}name: u\n`, 'r.yaml, line 10: the field `name` stands there twice'],
-    ['a nested field twice', change('path: a.jsonl', 'path: a.jsonl, path: b'), 'r.yaml, line 9: the field `path` stands there twice'],
-    ['two documents', `${good}---\n${good}`, 'r.yaml, line 10: holds several documents (a line `---`), expected one'],
+    [
+      'a nested field twice',
+      change('path: a.jsonl', 'path: a.jsonl, path: b'),
+      'r.yaml, line 9: the field `path` stands there twice',
+    ],
+    [
+      'two documents',
+      `${good}---\n${good}`,
+      'r.yaml, line 10: holds several documents (a line `---`), expected one',
+    ],
     ['not UTF-8', change('name: t', 'name: \ufffd'), 'r.yaml, line 2: is not UTF-8 text'],
-    ['an alias without anchor', `${good}x: *nope\n`, 'r.yaml: is not usable YAML: Unresolved alias (the anchor must be set before the alias): nope'],
+    [
+      'an alias without anchor',
+      `${good}x: *nope\n`,
+      'r.yaml: is not usable YAML: Unresolved alias (the anchor must be set before the alias): nope',
+    ],
     ['brackets without end', '['.repeat(20_000), 'r.yaml: is nested too deeply'],
     ['deep mappings', `a: ${'{a: '.repeat(5000)}1${'}'.repeat(5000)}`, 'r.yaml: is nested too deeply'],
-    ['10 MB', `${good}#${'x'.repeat(1e7)}`, 'r.yaml: is 10000175 characters long, expected a recipe (at most 1048576)'],
-    ['aliases of aliases', `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(',')}]`).join('\n')}\n`, 'r.yaml: is not usable YAML: Excessive alias count indicates a resource exhaustion attack'],
+    [
+      '10 MB',
+      `${good}#${'x'.repeat(1e7)}`,
+      'r.yaml: is 10000175 characters long, expected a recipe (at most 1048576)',
+    ],
+    [
+      'aliases of aliases',
+      `a: &a [x,x,x,x,x,x,x,x,x]\n${[...'bcdefghi'].map((c, i) => `${c}: &${c} [${Array(9).fill(`*${'abcdefghi'[i]}`).join(',')}]`).join('\n')}\n`,
+      'r.yaml: is not usable YAML: Excessive alias count indicates a resource exhaustion attack',
+    ],
   ]
   test.each(cases)('%s', (_name, text, message) => {
     const error = refusal(text)
@@ -64,17 +84,45 @@ describe('is not a recipe', () => {
 
 describe('has a field that is unknown', () => {
   const cases: [text: string, message: string, fields: string][] = [
-    [change('maxSeqLen', 'maxSeqlen'), 'line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?', 'kind, name, tokenizer'],
-    [change('maxSeqLen', 'max_seq_len'), 'line 5: max_seq_len: unknown field; did you mean `maxSeqLen`?', 'shardTokens'],
+    [
+      change('maxSeqLen', 'maxSeqlen'),
+      'line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?',
+      'kind, name, tokenizer',
+    ],
+    [
+      change('maxSeqLen', 'max_seq_len'),
+      'line 5: max_seq_len: unknown field; did you mean `maxSeqLen`?',
+      'shardTokens',
+    ],
     [`${good}zzz: 1\n`, 'line 10: zzz: unknown field', 'onBadRow'],
     [`${good}3: 1\n`, 'line 10: 3: unknown field', 'onBadRow'],
     [`${good}? \n: 1\n`, 'line 10: "": unknown field', 'onBadRow'],
     [`${good}__proto__: {a: 1}\n`, 'line 10: __proto__: unknown field', 'onBadRow'],
-    [change('encoding: gpt2', 'encoding: gpt2, encodng: 1'), 'line 3: tokenizer.encodng: unknown field; did you mean `encoding`?', 'kind, encoding.'],
-    [change('kind: tiktoken', 'kind: nanochat'), 'line 3: tokenizer.encoding: unknown field', 'kind, path, repo, file, revision.'],
-    [change('  train:', '  trian:'), 'line 8: splits.trian: unknown field; did you mean `train`?', 'val, train.'],
-    [change('path: a.jsonl', 'path: a.jsonl, optionl: true'), 'line 9: splits.train[0].optionl: unknown field; did you mean `optional`?', 'task, path, optional, label, start, stop, step, repeat.'],
-    [source('simple_spelling, size: 3, words: { repo: x, fil: y }'), 'line 9: splits.train[0].words.fil: unknown field; did you mean `file`?', 'repo, file, revision.'],
+    [
+      change('encoding: gpt2', 'encoding: gpt2, encodng: 1'),
+      'line 3: tokenizer.encodng: unknown field; did you mean `encoding`?',
+      'kind, encoding.',
+    ],
+    [
+      change('kind: tiktoken', 'kind: nanochat'),
+      'line 3: tokenizer.encoding: unknown field',
+      'kind, path, repo, file, revision.',
+    ],
+    [
+      change('  train:', '  trian:'),
+      'line 8: splits.trian: unknown field; did you mean `train`?',
+      'val, train.',
+    ],
+    [
+      change('path: a.jsonl', 'path: a.jsonl, optionl: true'),
+      'line 9: splits.train[0].optionl: unknown field; did you mean `optional`?',
+      'task, path, optional, label, start, stop, step, repeat.',
+    ],
+    [
+      source('simple_spelling, size: 3, words: { repo: x, fil: y }'),
+      'line 9: splits.train[0].words.fil: unknown field; did you mean `file`?',
+      'repo, file, revision.',
+    ],
     [`${good}shuffle: { kind: none, seed: 4 }\n`, 'line 10: shuffle.seed: unknown field', 'kind.'],
   ]
   test.each(cases)('%#', (text, message, fields) => {
@@ -112,48 +160,153 @@ describe('has a value that is wrong', () => {
     ]),
     [change('kind: sft\n', ''), 'line 1: kind: is missing, expected sft'],
     [change('kind: sft', 'kind: pretrain'), 'line 1: kind: is "pretrain", expected sft'],
-    [change('name: t', 'name: ../x'), 'line 2: name: is "../x", must be letters, digits, ".", "_" and "-", beginning with a letter or digit'],
-    [change('name: t', `name: ${'-'.repeat(100_000)}`), `line 2: name: is "${'-'.repeat(57)}...", must be letters, digits, ".", "_" and "-", beginning with a letter or digit`],
+    [
+      change('name: t', 'name: ../x'),
+      'line 2: name: is "../x", must be letters, digits, ".", "_" and "-", beginning with a letter or digit',
+    ],
+    [
+      change('name: t', `name: ${'-'.repeat(100_000)}`),
+      `line 2: name: is "${'-'.repeat(57)}...", must be letters, digits, ".", "_" and "-", beginning with a letter or digit`,
+    ],
     [change('template: nanochat', 'template: nanchat'), 'line 4: template: is "nanchat", expected nanochat'],
     [change('template: nanochat\n', ''), 'line 1: template: is missing, expected nanochat'],
-    [change('kind: tiktoken', 'kind: tiktokn'), 'line 3: tokenizer.kind: is "tiktokn", expected one of tiktoken, nanochat; did you mean `tiktoken`?'],
-    [change('{ kind: tiktoken, encoding: gpt2 }', 'gpt2'), 'line 3: tokenizer: is "gpt2", expected a mapping that begins with `kind: tiktoken|nanochat`'],
-    [change('encoding: gpt2', 'encoding: gpt-2'), 'line 3: tokenizer.encoding: is "gpt-2", expected one of gpt2, r50k_base, p50k_base, cl100k_base, o200k_base; did you mean `gpt2`?'],
-    [change(', encoding: gpt2', ''), 'line 3: tokenizer.encoding: is missing, expected one of gpt2, r50k_base, p50k_base, cl100k_base, o200k_base'],
-    [change('custom_json', 'custom-json'), `line 9: splits.train[0].task: is "custom-json", expected ${tasks}; did you mean \`custom_json\`?`],
-    [change('custom_json', 'SmolTalk'), `line 9: splits.train[0].task: is "SmolTalk", expected ${tasks}; did you mean \`smoltalk\`?`],
+    [
+      change('kind: tiktoken', 'kind: tiktokn'),
+      'line 3: tokenizer.kind: is "tiktokn", expected one of tiktoken, nanochat; did you mean `tiktoken`?',
+    ],
+    [
+      change('{ kind: tiktoken, encoding: gpt2 }', 'gpt2'),
+      'line 3: tokenizer: is "gpt2", expected a mapping that begins with `kind: tiktoken|nanochat`',
+    ],
+    [
+      change('encoding: gpt2', 'encoding: gpt-2'),
+      'line 3: tokenizer.encoding: is "gpt-2", expected one of gpt2, r50k_base, p50k_base, cl100k_base, o200k_base; did you mean `gpt2`?',
+    ],
+    [
+      change(', encoding: gpt2', ''),
+      'line 3: tokenizer.encoding: is missing, expected one of gpt2, r50k_base, p50k_base, cl100k_base, o200k_base',
+    ],
+    [
+      change('custom_json', 'custom-json'),
+      `line 9: splits.train[0].task: is "custom-json", expected ${tasks}; did you mean \`custom_json\`?`,
+    ],
+    [
+      change('custom_json', 'SmolTalk'),
+      `line 9: splits.train[0].task: is "SmolTalk", expected ${tasks}; did you mean \`smoltalk\`?`,
+    ],
     [change('task: custom_json, ', ''), `line 9: splits.train[0].task: is missing, expected ${tasks}`],
-    [change(/splits:[^]*/, ''), 'line 1: splits: is missing, expected a mapping with the fields val, train'],
-    [change(/ {2}train:[^]*/, '  train: []\n'), 'line 8: splits.train: is an empty list, expected a list with at least one entry'],
-    [change(/ {2}train:[^]*/, '  train:\n'), 'line 8: splits.train: is empty (null), expected a list with at least one entry'],
-    [change(/ {2}train:[^]*/, '  val: []\n'), 'line 7: splits.train: is missing, expected a list with at least one entry'],
-    [change(/ {4}- .*/, '    - smoltalk'), 'line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with `task: smoltalk|mmlu|gsm8k|custom_json|simple_spelling|spelling_bee|messages`'],
+    [
+      change(/splits:[\s\S]*/, ''),
+      'line 1: splits: is missing, expected a mapping with the fields val, train',
+    ],
+    [
+      change(/ {2}train:[\s\S]*/, '  train: []\n'),
+      'line 8: splits.train: is an empty list, expected a list with at least one entry',
+    ],
+    [
+      change(/ {2}train:[\s\S]*/, '  train:\n'),
+      'line 8: splits.train: is empty (null), expected a list with at least one entry',
+    ],
+    [
+      change(/ {2}train:[\s\S]*/, '  val: []\n'),
+      'line 7: splits.train: is missing, expected a list with at least one entry',
+    ],
+    [
+      change(/ {4}- .*/, '    - smoltalk'),
+      'line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with `task: smoltalk|mmlu|gsm8k|custom_json|simple_spelling|spelling_bee|messages`',
+    ],
     [`${good}  val: 3\n`, 'line 10: splits.val: is 3, expected a list'],
-    [`${good}dtype: int16\n`, 'line 10: dtype: is "int16", expected one of auto, uint16, uint32; did you mean `uint16`?'],
+    [
+      `${good}dtype: int16\n`,
+      'line 10: dtype: is "int16", expected one of auto, uint16, uint32; did you mean `uint16`?',
+    ],
     [`${good}onBadRow: skip\n`, 'line 10: onBadRow: is "skip", expected one of fail, quarantine'],
-    [`${good}badRowLimit: -1\n`, 'line 10: badRowLimit: is -1, expected a whole number from 0 to 9007199254740991'],
-    [`${good}shuffle: { kind: pyhton, seed: 1 }\n`, 'line 10: shuffle.kind: is "pyhton", expected one of python, numpy, seedrandom, none; did you mean `python`?'],
-    [`${good}shuffle: { kind: python }\n`, 'line 10: shuffle.seed: is missing, expected a whole number from 0 to 9007199254740991'],
-    [`${good}shuffle: { kind: python, seed: -4 }\n`, 'line 10: shuffle.seed: is -4, expected a whole number from 0 to 9007199254740991'],
-    [`${good}shuffle: python\n`, 'line 10: shuffle: is "python", expected a mapping that begins with `kind: python|numpy|seedrandom|none`'],
-    [change('a.jsonl', 'a.jsonl, start: -1'), 'line 9: splits.train[0].start: is -1, expected a whole number from 0 to 9007199254740991'],
-    [change('a.jsonl', 'a.jsonl, start: 5, stop: 2'), 'line 9: splits.train[0].start: is 5, which is past stop (2)'],
-    [change('a.jsonl', 'a.jsonl, stop: 1.5'), 'line 9: splits.train[0].stop: is 1.5, expected a whole number from 0 to 9007199254740991 or null'],
-    [change('a.jsonl', 'a.jsonl, step: 0'), 'line 9: splits.train[0].step: is 0, expected a whole number from 1 to 9007199254740991'],
-    [change('a.jsonl', 'a.jsonl, repeat: -1'), 'line 9: splits.train[0].repeat: is -1, expected a whole number from 0 to 2147483647'],
-    [change('a.jsonl', 'a.jsonl, repeat: 1e300'), 'line 9: splits.train[0].repeat: is 1e+300, expected a whole number from 0 to 2147483647'],
-    [change('a.jsonl', 'a.jsonl, optional: yes'), 'line 9: splits.train[0].optional: is "yes", expected true or false'],
-    [change('path: a.jsonl', 'path: ""'), 'line 9: splits.train[0].path: is "", expected a string (not empty)'],
-    [change(', path: a.jsonl', ''), 'line 9: splits.train[0].path: is missing, expected a string (not empty)'],
-    [source('simple_spelling, size: 0'), 'line 9: splits.train[0].size: is 0, expected a whole number from 1 to 4000000000'],
-    [source('simple_spelling, size: 3, words: 3'), 'line 9: splits.train[0].words: is 3, expected a string (not empty) or a mapping with the fields repo, file, revision'],
-    [source('simple_spelling, size: 3, words: { repo: x }'), 'line 9: splits.train[0].words.file: is missing, expected a string (not empty)'],
+    [
+      `${good}badRowLimit: -1\n`,
+      'line 10: badRowLimit: is -1, expected a whole number from 0 to 9007199254740991',
+    ],
+    [
+      `${good}shuffle: { kind: pyhton, seed: 1 }\n`,
+      'line 10: shuffle.kind: is "pyhton", expected one of python, numpy, seedrandom, none; did you mean `python`?',
+    ],
+    [
+      `${good}shuffle: { kind: python }\n`,
+      'line 10: shuffle.seed: is missing, expected a whole number from 0 to 9007199254740991',
+    ],
+    [
+      `${good}shuffle: { kind: python, seed: -4 }\n`,
+      'line 10: shuffle.seed: is -4, expected a whole number from 0 to 9007199254740991',
+    ],
+    [
+      `${good}shuffle: python\n`,
+      'line 10: shuffle: is "python", expected a mapping that begins with `kind: python|numpy|seedrandom|none`',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, start: -1'),
+      'line 9: splits.train[0].start: is -1, expected a whole number from 0 to 9007199254740991',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, start: 5, stop: 2'),
+      'line 9: splits.train[0].start: is 5, which is past stop (2)',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, stop: 1.5'),
+      'line 9: splits.train[0].stop: is 1.5, expected a whole number from 0 to 9007199254740991 or null',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, step: 0'),
+      'line 9: splits.train[0].step: is 0, expected a whole number from 1 to 9007199254740991',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, repeat: -1'),
+      'line 9: splits.train[0].repeat: is -1, expected a whole number from 0 to 2147483647',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, repeat: 1e300'),
+      'line 9: splits.train[0].repeat: is 1e+300, expected a whole number from 0 to 2147483647',
+    ],
+    [
+      change('a.jsonl', 'a.jsonl, optional: yes'),
+      'line 9: splits.train[0].optional: is "yes", expected true or false',
+    ],
+    [
+      change('path: a.jsonl', 'path: ""'),
+      'line 9: splits.train[0].path: is "", expected a string (not empty)',
+    ],
+    [
+      change(', path: a.jsonl', ''),
+      'line 9: splits.train[0].path: is missing, expected a string (not empty)',
+    ],
+    [
+      source('simple_spelling, size: 0'),
+      'line 9: splits.train[0].size: is 0, expected a whole number from 1 to 4000000000',
+    ],
+    [
+      source('simple_spelling, size: 3, words: 3'),
+      'line 9: splits.train[0].words: is 3, expected a string (not empty) or a mapping with the fields repo, file, revision',
+    ],
+    [
+      source('simple_spelling, size: 3, words: { repo: x }'),
+      'line 9: splits.train[0].words.file: is missing, expected a string (not empty)',
+    ],
     [source('gsm8k'), 'line 9: splits.train[0].split: is missing, expected a string (not empty)'],
-    [source('gsm8k, split: train, seed: abc'), 'line 9: splits.train[0].seed: is "abc", expected a whole number from 0 to 9007199254740991 or null'],
+    [
+      source('gsm8k, split: train, seed: abc'),
+      'line 9: splits.train[0].seed: is "abc", expected a whole number from 0 to 9007199254740991 or null',
+    ],
     [source('gsm8k, split: train, subset: 3'), 'line 9: splits.train[0].subset: is 3, expected a string'],
-    [source('messages, path: a.jsonl, roles: { human: usr }'), 'line 9: splits.train[0].roles.human: is "usr", expected one of system, user, assistant; did you mean `user`?'],
-    [source('messages, path: a.jsonl, columns: [a]'), 'line 9: splits.train[0].columns: is a list, expected a mapping'],
-    [source('messages, path: a.jsonl, shape: ShareGPT'), 'line 9: splits.train[0].shape: is "ShareGPT", expected one of messages, sharegpt, alpaca; did you mean `sharegpt`?'],
+    [
+      source('messages, path: a.jsonl, roles: { human: usr }'),
+      'line 9: splits.train[0].roles.human: is "usr", expected one of system, user, assistant; did you mean `user`?',
+    ],
+    [
+      source('messages, path: a.jsonl, columns: [a]'),
+      'line 9: splits.train[0].columns: is a list, expected a mapping',
+    ],
+    [
+      source('messages, path: a.jsonl, shape: ShareGPT'),
+      'line 9: splits.train[0].shape: is "ShareGPT", expected one of messages, sharegpt, alpaca; did you mean `sharegpt`?',
+    ],
   ]
   test.each(cases)('%#', (text, message) => {
     const error = refusal(text)
@@ -172,16 +325,44 @@ describe('--set', () => {
     ['name.x=1', 'USAGE', '--set name.x=1: name is "t", which has no fields'],
     ['__proto__.x=1', 'USAGE', '--set __proto__.x=1: has no path'],
     ['constructor.prototype.x=1', 'USAGE', '--set constructor.prototype.x=1: has no path'],
-    ['splits.train[3].stop=1', 'USAGE', '--set splits.train[3].stop=1: splits.train has one entry, [0], and no [3]'],
+    [
+      'splits.train[3].stop=1',
+      'USAGE',
+      '--set splits.train[3].stop=1: splits.train has one entry, [0], and no [3]',
+    ],
     ['splits.train[1]=3', 'USAGE', '--set splits.train[1]=3: splits.train has one entry, [0], and no [1]'],
-    ['splits.train[-1].stop=1', 'USAGE', '--set splits.train[-1].stop=1: an index is a whole number in brackets, counted from 0'],
-    ['splits.train.length=5', 'USAGE', '--set splits.train.length=5: splits.train has one entry, [0], and no length'],
+    [
+      'splits.train[-1].stop=1',
+      'USAGE',
+      '--set splits.train[-1].stop=1: an index is a whole number in brackets, counted from 0',
+    ],
+    [
+      'splits.train.length=5',
+      'USAGE',
+      '--set splits.train.length=5: splits.train has one entry, [0], and no length',
+    ],
     ['maxSeqlen=3', 'RECIPE', 'r.yaml: maxSeqlen: unknown field; did you mean `maxSeqLen`? (from --set)'],
-    ['maxSeqLen=abc', 'RECIPE', 'r.yaml: maxSeqLen: is "abc", expected a whole number from 1 to 2147483647 (from --set)'],
-    ['maxSeqLen=', 'RECIPE', 'r.yaml: maxSeqLen: is empty (null), expected a whole number from 1 to 2147483647 (from --set)'],
-    ['splits.train[0].stpo=1', 'RECIPE', 'r.yaml: splits.train[0].stpo: unknown field; did you mean `stop`? (from --set)'],
+    [
+      'maxSeqLen=abc',
+      'RECIPE',
+      'r.yaml: maxSeqLen: is "abc", expected a whole number from 1 to 2147483647 (from --set)',
+    ],
+    [
+      'maxSeqLen=',
+      'RECIPE',
+      'r.yaml: maxSeqLen: is empty (null), expected a whole number from 1 to 2147483647 (from --set)',
+    ],
+    [
+      'splits.train[0].stpo=1',
+      'RECIPE',
+      'r.yaml: splits.train[0].stpo: unknown field; did you mean `stop`? (from --set)',
+    ],
     ['toString.x=1', 'RECIPE', 'r.yaml: toString: unknown field (from --set)'],
-    ['splits=null', 'RECIPE', 'r.yaml: splits: is empty (null), expected a mapping with the fields val, train (from --set)'],
+    [
+      'splits=null',
+      'RECIPE',
+      'r.yaml: splits: is empty (null), expected a mapping with the fields val, train (from --set)',
+    ],
   ]
   test.each(cases)('%s', (setting, code, message) => {
     const error = refusal(good, [setting])
@@ -192,37 +373,77 @@ describe('--set', () => {
   })
 
   test('a mistake elsewhere is not laid to it', () => {
-    expect(refusal(change('maxSeqLen: 64', 'maxSeqLen: 0'), ['name=x']).message).toBe('r.yaml, line 5: maxSeqLen: is 0, expected a whole number from 1 to 2147483647')
+    expect(refusal(change('maxSeqLen: 64', 'maxSeqLen: 0'), ['name=x']).message).toBe(
+      'r.yaml, line 5: maxSeqLen: is 0, expected a whole number from 1 to 2147483647',
+    )
   })
 })
 
 describe.concurrent('on the command line', () => {
-  const build = (lab: Lab, ...args: string[]) => shardmill(['build', ...args, '--store', 'store'], { cwd: lab.dir })
+  const build = (lab: Lab, ...args: string[]) =>
+    shardmill(['build', ...args, '--store', 'store'], { cwd: lab.dir })
 
   test('no recipe there, or a folder', async () => {
     const lab = new Lab()
     mkdirSync(lab.path('folder'))
-    expectRefusal(await build(lab, 'nope.yaml', '--out', 'out', '--json'), { exit: 2, code: 'RECIPE', says: 'nope.yaml: there is no such file', hint: true })
-    expectRefusal(await build(lab, 'folder', '--out', 'out', '--json'), { exit: 2, code: 'RECIPE', says: 'folder: is a folder, expected a YAML file', hint: true })
+    expectRefusal(await build(lab, 'nope.yaml', '--out', 'out', '--json'), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'nope.yaml: there is no such file',
+      hint: true,
+    })
+    expectRefusal(await build(lab, 'folder', '--out', 'out', '--json'), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'folder: is a folder, expected a YAML file',
+      hint: true,
+    })
     lab.expectNothingPublished()
   })
 
   test('a wrong recipe', async () => {
     const lab = new Lab()
-    const error = await lab.refuses(change('maxSeqLen', 'maxSeqlen'), { exit: 2, code: 'RECIPE', says: 'recipe.yaml, line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?', hint: 'Fields here' }, { child: true })
+    const error = await lab.refuses(
+      change('maxSeqLen', 'maxSeqlen'),
+      {
+        exit: 2,
+        code: 'RECIPE',
+        says: 'recipe.yaml, line 5: maxSeqlen: unknown field; did you mean `maxSeqLen`?',
+        hint: 'Fields here',
+      },
+      { child: true },
+    )
     expect(error.at).toEqual({ file: 'recipe.yaml', line: 5 })
     // What the recipe says wrongly is shown, but does nothing to the terminal.
-    await lab.refuses(change('template: nanochat', 'template: "\\e[2J\\a"'), { exit: 2, code: 'RECIPE', says: 'template: is "\\u001b[2J\\u0007"' }, { child: true })
-    await lab.refuses(`${good}"\\e]0;title\\a": 1\n`, { exit: 2, code: 'RECIPE', says: 'line 10: \\u001b]0;title\\u0007: unknown field' }, { child: true })
+    await lab.refuses(
+      change('template: nanochat', 'template: "\\e[2J\\a"'),
+      { exit: 2, code: 'RECIPE', says: 'template: is "\\u001b[2J\\u0007"' },
+      { child: true },
+    )
+    await lab.refuses(
+      `${good}"\\e]0;title\\a": 1\n`,
+      { exit: 2, code: 'RECIPE', says: 'line 10: \\u001b]0;title\\u0007: unknown field' },
+      { child: true },
+    )
     // Tags and other oddities of YAML bring no warnings of their own.
-    await lab.refuses(`${good}? {a: 1}\n: !!js/function x\n`, { exit: 2, code: 'RECIPE', says: '{ a: 1 }: unknown field' }, { child: true })
+    await lab.refuses(
+      `${good}? {a: 1}\n: !!js/function x\n`,
+      { exit: 2, code: 'RECIPE', says: '{ a: 1 }: unknown field' },
+      { child: true },
+    )
   })
 
   test('--set, twice', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', goodLines)
-    await lab.refuses(good, { exit: 2, code: 'USAGE', says: '--set nonsense: has no path=value', hint: '--set path=value' }, { args: ['--set', 'name=x', '--set', 'nonsense'] })
-    const report = await lab.builds(good, { args: ['--set', 'splits.train[0].repeat=3', '--set', 'splits.train[0].stop=1'] })
+    await lab.refuses(
+      good,
+      { exit: 2, code: 'USAGE', says: '--set nonsense: has no path=value', hint: '--set path=value' },
+      { args: ['--set', 'name=x', '--set', 'nonsense'] },
+    )
+    const report = await lab.builds(good, {
+      args: ['--set', 'splits.train[0].repeat=3', '--set', 'splits.train[0].stop=1'],
+    })
     expect(report.splits.train.conversations).toBe(3)
   })
 })

@@ -8,10 +8,24 @@ describe.concurrent('a slice', () => {
   test('past the end of its source', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', goodLines)
-    await lab.refuses(recipeOf({ ...customJson, stop: 3 }), { ...past, says: 'splits.train[0] (CustomJSON): stop 3 is past the end, the source has 2 rows', hint: 'Lower stop' })
-    await lab.refuses(recipeOf({ ...customJson, start: 3 }), { ...past, says: 'splits.train[0] (CustomJSON): start 3 is past the end, the source has 2 rows', hint: 'Lower start' })
-    await lab.refuses(recipeOf({ ...customJson, start: 3, stop: 2 }), { ...past, says: 'splits.train[0].start: is 3, which is past stop (2)' })
-    await lab.refuses(recipeOf({ ...customJson, stop: 9_007_199_254_740_991 }), { ...past, says: 'is past the end' })
+    await lab.refuses(recipeOf({ ...customJson, stop: 3 }), {
+      ...past,
+      says: 'splits.train[0] (CustomJSON): stop 3 is past the end, the source has 2 rows',
+      hint: 'Lower stop',
+    })
+    await lab.refuses(recipeOf({ ...customJson, start: 3 }), {
+      ...past,
+      says: 'splits.train[0] (CustomJSON): start 3 is past the end, the source has 2 rows',
+      hint: 'Lower start',
+    })
+    await lab.refuses(recipeOf({ ...customJson, start: 3, stop: 2 }), {
+      ...past,
+      says: 'splits.train[0].start: is 3, which is past stop (2)',
+    })
+    await lab.refuses(recipeOf({ ...customJson, stop: 9_007_199_254_740_991 }), {
+      ...past,
+      says: 'is past the end',
+    })
   })
 
   test('at its borders', async () => {
@@ -25,13 +39,25 @@ describe.concurrent('a slice', () => {
       { ...customJson, label: 'thrice', repeat: 3 },
     ]
     const report = await lab.builds(recipeOf(train))
-    expect(report.splits.train.sources.map(({ label, conversations }) => [label, conversations])).toEqual([['none', 0], ['end', 0], ['step', 1], ['never', 0], ['thrice', 6]])
+    expect(report.splits.train.sources.map(({ label, conversations }) => [label, conversations])).toEqual([
+      ['none', 0],
+      ['end', 0],
+      ['step', 1],
+      ['never', 0],
+      ['thrice', 6],
+    ])
   })
 
   test('repeated without measure', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', goodLines)
-    await lab.refuses(recipeOf([{ ...customJson, repeat: 2 ** 31 - 1 }, { ...customJson, repeat: 2 ** 31 - 1 }]), { ...past, says: /train.* 8589934588 conversations/, hint: 'repeat' })
+    await lab.refuses(
+      recipeOf([
+        { ...customJson, repeat: 2 ** 31 - 1 },
+        { ...customJson, repeat: 2 ** 31 - 1 },
+      ]),
+      { ...past, says: /train.* 8589934588 conversations/, hint: 'repeat' },
+    )
     const report = await lab.builds(recipeOf([{ ...customJson, repeat: 2 ** 31 - 1, stop: 0 }, customJson]))
     expect(report.splits.train.conversations).toBe(2)
   })
@@ -52,7 +78,9 @@ describe.concurrent('lengths', () => {
     lab.write('a.jsonl', jsonLines([conversation('a', 'b')]))
     const report = await lab.builds(recipeOf(customJson, { shardTokens: 1 }))
     expect(report.splits.train.shards).toBe(7)
-    expect(Array.from({ length: 7 }, (_, i) => tokensOf(lab, `sft_train_00000${i}.bin`)).flat()).toEqual([416, 417, 97, 418, 419, 98, 420])
+    expect(Array.from({ length: 7 }, (_, i) => tokensOf(lab, `sft_train_00000${i}.bin`)).flat()).toEqual([
+      416, 417, 97, 418, 419, 98, 420,
+    ])
   })
 
   test('a row longer than a shard, and than the largest lengths there are', async () => {
@@ -69,7 +97,9 @@ describe.concurrent('lengths', () => {
     const lab = new Lab()
     lab.write('a.jsonl', goodLines)
     for (const kind of ['python', 'numpy', 'seedrandom']) {
-      const report = await lab.builds(recipeOf(customJson, { shuffle: { kind, seed: 9_007_199_254_740_991 } }))
+      const report = await lab.builds(
+        recipeOf(customJson, { shuffle: { kind, seed: 9_007_199_254_740_991 } }),
+      )
       expect(report.splits.train.conversations).toBe(2)
     }
   })

@@ -1,6 +1,15 @@
 /** What the hostile user's tests share: a folder to do mischief in, the real command line, and what a refusal is. */
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -128,7 +137,12 @@ export function expectRefusal(ran: Ran, { exit, code, says, hint }: Refusal, jso
     return { code, message }
   }
   // With --json stderr holds the error and its hint only, stdout one object only.
-  expect(ran.stderr.trimEnd().split('\n').filter((line) => !/^(error|hint): /.test(line))).toEqual([])
+  expect(
+    ran.stderr
+      .trimEnd()
+      .split('\n')
+      .filter((line) => !/^(error|hint): /.test(line)),
+  ).toEqual([])
   expect(ran.stdout.endsWith('\n')).toBe(true)
   expect(ran.stdout.trimEnd()).not.toContain('\n')
   const { schema, error } = JSON.parse(ran.stdout) as { schema: number; error: JsonError }
@@ -175,7 +189,10 @@ export class Lab {
   /** Writes the recipe and builds it with --json. */
   async build(recipe: string | Recipe, { args = [], child: _, ...options }: BuildOptions = {}): Promise<Ran> {
     this.recipe(recipe)
-    return shardmill(['build', 'recipe.yaml', '--out', 'out', '--store', 'store', '--threads', '1', '--json', ...args], { cwd: this.dir, ...options })
+    return shardmill(
+      ['build', 'recipe.yaml', '--out', 'out', '--store', 'store', '--threads', '1', '--json', ...args],
+      { cwd: this.dir, ...options },
+    )
   }
 
   /**
@@ -183,14 +200,20 @@ export class Lab {
    * costs a third of a process; through the command line where `child` says so or the options need one.
    */
   async refuses(recipe: string | Recipe, refusal: Refusal, options: BuildOptions = {}): Promise<JsonError> {
-    const { child = options.args !== undefined || options.uid !== undefined || options.node !== undefined } = options
-    const error = child ? expectRefusal(await this.build(recipe, options), refusal) : await this.refusesInProcess(recipe, refusal, options)
+    const { child = options.args !== undefined || options.uid !== undefined || options.node !== undefined } =
+      options
+    const error = child
+      ? expectRefusal(await this.build(recipe, options), refusal)
+      : await this.refusesInProcess(recipe, refusal, options)
     this.expectNothingPublished()
     return error
   }
 
   /** The build's outcome or its failure. */
-  private async attempt(recipe: string | Recipe, env: RunOptions['env'] = {}): Promise<{ outcome: BuildOutcome } | { failure: unknown }> {
+  private async attempt(
+    recipe: string | Recipe,
+    env: RunOptions['env'] = {},
+  ): Promise<{ outcome: BuildOutcome } | { failure: unknown }> {
     const file = this.recipe(recipe)
     const text = await readFile(file, 'utf8')
     return turns.run(() =>
@@ -209,11 +232,18 @@ export class Lab {
     )
   }
 
-  private async refusesInProcess(recipe: string | Recipe, { exit, code, says, hint }: Refusal, { env }: BuildOptions): Promise<JsonError> {
+  private async refusesInProcess(
+    recipe: string | Recipe,
+    { exit, code, says, hint }: Refusal,
+    { env }: BuildOptions,
+  ): Promise<JsonError> {
     const tried = await this.attempt(recipe, env)
     if ('outcome' in tried) throw new Error('the build went through')
     const error = tried.failure
-    if (process.env['SHOW'] !== undefined) process.stderr.write(`(${(error as ShardmillError)?.code}) ${(error as Error)?.message}\n     hint: ${(error as ShardmillError)?.hint}\n`)
+    if (process.env['SHOW'] !== undefined)
+      process.stderr.write(
+        `(${(error as ShardmillError)?.code}) ${(error as Error)?.message}\n     hint: ${(error as ShardmillError)?.hint}\n`,
+      )
     if (!isShardmillError(error)) throw error
     expect([error.code, exitCodeOf(error.code)]).toEqual([code, exit])
     for (const text of Array.isArray(says) ? says : [says]) expect(error.message).toMatch(text)
@@ -230,12 +260,16 @@ export class Lab {
 
   /** Builds, in process unless the options need the command line. */
   async builds(recipe: string | Recipe, options: BuildOptions = {}): Promise<Report> {
-    const { child = options.args !== undefined || options.uid !== undefined || options.node !== undefined } = options
+    const { child = options.args !== undefined || options.uid !== undefined || options.node !== undefined } =
+      options
     if (!child) {
       const tried = await this.attempt(recipe, options.env)
       if ('failure' in tried) throw tried.failure
       const { result, output, run, cached } = tried.outcome
-      const split = (name: 'val' | 'train') => ({ ...result.splits[name], shards: result.splits[name].shards.length })
+      const split = (name: 'val' | 'train') => ({
+        ...result.splits[name],
+        shards: result.splits[name].shards.length,
+      })
       return {
         schema: 1,
         stages: { run, cached },
@@ -259,7 +293,14 @@ export interface SplitReport {
   readonly trainedTokens: number
   readonly shards: number
   readonly truncated: number
-  readonly sources: readonly { readonly label: string; readonly rows: number; readonly rejected: number; readonly conversations: number; readonly untrained: number; readonly truncated: number }[]
+  readonly sources: readonly {
+    readonly label: string
+    readonly rows: number
+    readonly rejected: number
+    readonly conversations: number
+    readonly untrained: number
+    readonly truncated: number
+  }[]
 }
 
 export interface Report {
@@ -275,7 +316,16 @@ export const tokenizer = { kind: 'nanochat', path: join(GOLDEN, 'tokenizer.pkl')
 
 /** A small recipe over the given train sources. */
 export function recipeOf(train: readonly Recipe[] | Recipe, more: Recipe = {}): Recipe {
-  return { kind: 'sft', name: 'bad', tokenizer, template: 'nanochat', maxSeqLen: 64, shardTokens: 1000, splits: { train: Array.isArray(train) ? train : [train] }, ...more }
+  return {
+    kind: 'sft',
+    name: 'bad',
+    tokenizer,
+    template: 'nanochat',
+    maxSeqLen: 64,
+    shardTokens: 1000,
+    splits: { train: Array.isArray(train) ? train : [train] },
+    ...more,
+  }
 }
 
 export const customJson = { task: 'custom_json', path: 'a.jsonl' }
@@ -291,9 +341,18 @@ export function jsonLines(rows: readonly unknown[]): string {
 export const goodLines = jsonLines([conversation('hi', 'hello'), conversation('1+1?', '2')])
 
 /** Parquet columns by a short notation of their type; `string?[]` and structs of them as datasets write them. */
-export type ParquetType = 'string' | 'int' | 'double' | 'bool' | { readonly list: ParquetType } | { readonly struct: Readonly<Record<string, ParquetType>> }
+export type ParquetType =
+  | 'string'
+  | 'int'
+  | 'double'
+  | 'bool'
+  | { readonly list: ParquetType }
+  | { readonly struct: Readonly<Record<string, ParquetType>> }
 
-export function parquetOf(columns: Readonly<Record<string, { readonly type: ParquetType; readonly data: readonly unknown[] }>>, options: { readonly rowGroupSize?: number } = {}): Uint8Array {
+export function parquetOf(
+  columns: Readonly<Record<string, { readonly type: ParquetType; readonly data: readonly unknown[] }>>,
+  options: { readonly rowGroupSize?: number } = {},
+): Uint8Array {
   const writer = new ByteWriter()
   const names = Object.keys(columns)
   const root: SchemaElement = { name: 'schema', num_children: names.length }
@@ -313,9 +372,16 @@ function elements(name: string, type: ParquetType): SchemaElement[] {
   if (type === 'double') return [{ ...optional, type: 'DOUBLE' }]
   if (type === 'bool') return [{ ...optional, type: 'BOOLEAN' }]
   if ('list' in type) {
-    return [{ ...optional, num_children: 1, converted_type: 'LIST' }, { name: 'list', repetition_type: 'REPEATED', num_children: 1 }, ...elements('element', type.list)]
+    return [
+      { ...optional, num_children: 1, converted_type: 'LIST' },
+      { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+      ...elements('element', type.list),
+    ]
   }
-  return [{ ...optional, num_children: Object.keys(type.struct).length }, ...Object.entries(type.struct).flatMap(([field, inner]) => elements(field, inner))]
+  return [
+    { ...optional, num_children: Object.keys(type.struct).length },
+    ...Object.entries(type.struct).flatMap(([field, inner]) => elements(field, inner)),
+  ]
 }
 
 export const messageList: ParquetType = { list: { struct: { role: 'string', content: 'string' } } }
@@ -327,7 +393,18 @@ export function tokensOf(lab: Lab, name: string): number[] {
 }
 
 /** The lines of rejected.jsonl. */
-export function rejectedOf(lab: Lab): { split: string; source: string; file: string; row?: number; line?: number; why: string; value?: unknown }[] {
+export function rejectedOf(lab: Lab): {
+  split: string
+  source: string
+  file: string
+  row?: number
+  line?: number
+  why: string
+  value?: unknown
+}[] {
   const text = readFileSync(join(lab.out, 'rejected.jsonl'), 'utf8')
-  return text.trimEnd().split('\n').map((line) => JSON.parse(line) as { split: string; source: string; file: string; why: string })
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { split: string; source: string; file: string; why: string })
 }

@@ -22,15 +22,27 @@ describe.concurrent('a tokenizer.pkl that is', () => {
     ['empty', '', /^tokenizer\.pkl: /],
     ['cut short', pickle.subarray(0, 2000), /^tokenizer\.pkl: /],
     ['compressed', gzipSync(pickle), /^tokenizer\.pkl: /],
-    ['a tokenizer.json', JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab: {}, merges: [] } }), /^tokenizer\.pkl: .*tokenizer\.json/],
+    [
+      'a tokenizer.json',
+      JSON.stringify({ version: '1.0', model: { type: 'BPE', vocab: {}, merges: [] } }),
+      /^tokenizer\.pkl: .*tokenizer\.json/,
+    ],
     ['another object', Buffer.from('\x80\x04}\x94.', 'latin1'), /^tokenizer\.pkl: /],
-    ['without one of the special tokens', Buffer.from(pickle.toString('latin1').replaceAll('<|python_start|>', '<|python_stxrt|>'), 'latin1'), /^tokenizer\.pkl: .*no special token <\|python_start\|>/],
+    [
+      'without one of the special tokens',
+      Buffer.from(pickle.toString('latin1').replaceAll('<|python_start|>', '<|python_stxrt|>'), 'latin1'),
+      /^tokenizer\.pkl: .*no special token <\|python_start\|>/,
+    ],
     ['a program', "cos\nsystem\n(S'touch hacked'\ntR.", /^tokenizer\.pkl: /],
   ]
   for (const [name, content, says] of cases) {
     test(name, async () => {
       const spoilt = lab(content)
-      await spoilt.refuses(withTokenizer(nanochat), { exit: 1, code: 'BAD_TOKENIZER', says, hint: true }, name === 'a program' ? { child: true } : {})
+      await spoilt.refuses(
+        withTokenizer(nanochat),
+        { exit: 1, code: 'BAD_TOKENIZER', says, hint: true },
+        name === 'a program' ? { child: true } : {},
+      )
       expect(existsSync(spoilt.path('hacked'))).toBe(false)
       spoilt.write('tokenizer.pkl', pickle)
       await spoilt.builds(withTokenizer(nanochat))
@@ -42,11 +54,24 @@ describe.concurrent('a tokenizer in the recipe that is', () => {
   test('not there, a folder, or named by half', async () => {
     const here = lab()
     const recipe = { exit: 2, code: 'RECIPE' }
-    await here.refuses(withTokenizer(nanochat), { ...recipe, says: 'tokenizer.path: there is no file tokenizer.pkl', hint: here.path('tokenizer.pkl') })
-    await here.refuses(withTokenizer({ kind: 'nanochat', path: '.' }), { ...recipe, says: 'tokenizer.path: . is a folder, expected a file' })
-    await here.refuses(withTokenizer({ kind: 'nanochat', path: 'a\0b' }), { ...recipe, says: 'tokenizer.path: ' })
+    await here.refuses(withTokenizer(nanochat), {
+      ...recipe,
+      says: 'tokenizer.path: there is no file tokenizer.pkl',
+      hint: here.path('tokenizer.pkl'),
+    })
+    await here.refuses(withTokenizer({ kind: 'nanochat', path: '.' }), {
+      ...recipe,
+      says: 'tokenizer.path: . is a folder, expected a file',
+    })
+    await here.refuses(withTokenizer({ kind: 'nanochat', path: 'a\0b' }), {
+      ...recipe,
+      says: 'tokenizer.path: ',
+    })
     for (const half of [{}, { repo: 'a/b' }, { file: 'x' }, { path: 'x', repo: 'a/b', file: 'y' }]) {
-      await here.refuses(withTokenizer({ kind: 'nanochat', ...half }), { ...recipe, says: 'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)' })
+      await here.refuses(withTokenizer({ kind: 'nanochat', ...half }), {
+        ...recipe,
+        says: 'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)',
+      })
     }
   })
 
@@ -55,7 +80,16 @@ describe.concurrent('a tokenizer in the recipe that is', () => {
     hub.write('datasets/some/tokens/README.md', '# tokens\n')
     const server = await startHubServer(hub.dir)
     try {
-      await lab().refuses(withTokenizer({ kind: 'nanochat', repo: 'some/tokens', file: 'tokenizer.pkl' }), { exit: 1, code: 'NOT_FOUND', says: 'tokenizer.file: dataset some/tokens has no file "tokenizer.pkl" at revision main', hint: 'README.md' }, { env: { HF_ENDPOINT: server.url } })
+      await lab().refuses(
+        withTokenizer({ kind: 'nanochat', repo: 'some/tokens', file: 'tokenizer.pkl' }),
+        {
+          exit: 1,
+          code: 'NOT_FOUND',
+          says: 'tokenizer.file: dataset some/tokens has no file "tokenizer.pkl" at revision main',
+          hint: 'README.md',
+        },
+        { env: { HF_ENDPOINT: server.url } },
+      )
     } finally {
       await server.close()
     }
@@ -65,12 +99,27 @@ describe.concurrent('a tokenizer in the recipe that is', () => {
 describe.concurrent('uint16 and uint32', () => {
   test('uint16 for a larger vocabulary: an error before anything is fetched', async () => {
     const hub = new Lab()
-    hub.write('datasets/openai/gsm8k/main/train.parquet', parquetOf({ question: { type: 'string', data: ['q'] }, answer: { type: 'string', data: ['a'] } }))
+    hub.write(
+      'datasets/openai/gsm8k/main/train.parquet',
+      parquetOf({ question: { type: 'string', data: ['q'] }, answer: { type: 'string', data: ['a'] } }),
+    )
     const requests: string[] = []
     const server = await startHubServer(hub.dir, { log: (line) => requests.push(line) })
     try {
-      const recipe = recipeOf({ task: 'gsm8k', subset: 'default', split: 'train' }, { tokenizer: { kind: 'tiktoken', encoding: 'o200k_base' }, dtype: 'uint16' })
-      await lab().refuses(recipe, { exit: 2, code: 'RECIPE', says: 'dtype is uint16, but the tokenizer has 200028 ids, more than uint16 can hold (65536)', hint: 'dtype' }, { env: { HF_ENDPOINT: server.url } })
+      const recipe = recipeOf(
+        { task: 'gsm8k', subset: 'default', split: 'train' },
+        { tokenizer: { kind: 'tiktoken', encoding: 'o200k_base' }, dtype: 'uint16' },
+      )
+      await lab().refuses(
+        recipe,
+        {
+          exit: 2,
+          code: 'RECIPE',
+          says: 'dtype is uint16, but the tokenizer has 200028 ids, more than uint16 can hold (65536)',
+          hint: 'dtype',
+        },
+        { env: { HF_ENDPOINT: server.url } },
+      )
       expect(requests.filter((line) => line.includes('.parquet'))).toEqual([])
     } finally {
       await server.close()

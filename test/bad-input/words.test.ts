@@ -1,7 +1,8 @@
 /** Word lists and phrasebooks. */
+
+import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { GOLDEN, Lab, type Recipe, recipeOf } from './support.ts'
@@ -15,7 +16,11 @@ describe.concurrent('a word list', () => {
     ['that is empty', '', 'w.txt: the word list holds no words'],
     ['of blank lines', '\n \r\n\t\n\u00a0\n', 'w.txt: the word list holds no words'],
     ['in Latin-1', Buffer.from('abc\ncaf\xe9\n', 'latin1'), 'w.txt, line 2: the word list is not UTF-8 text'],
-    ['in UTF-16', Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('abc\n', 'utf16le')]), 'w.txt, line 1: the word list is not UTF-8 text'],
+    [
+      'in UTF-16',
+      Buffer.concat([Buffer.from([0xff, 0xfe]), Buffer.from('abc\n', 'utf16le')]),
+      'w.txt, line 1: the word list is not UTF-8 text',
+    ],
   ]
   for (const [name, content, says] of cases) {
     test(name, async () => {
@@ -30,9 +35,22 @@ describe.concurrent('a word list', () => {
 
   test('that is not there', async () => {
     const lab = new Lab()
-    await lab.refuses(spelling({ words: 'w.txt' }), { exit: 2, code: 'RECIPE', says: 'splits.train[0].words: there is no file w.txt', hint: lab.path('w.txt') })
-    await lab.refuses(spelling({ words: '.' }), { exit: 2, code: 'RECIPE', says: 'splits.train[0].words: . is a folder, expected a file' })
-    await lab.refuses(spelling({ words: { repo: 'no/where', file: 'w.txt' } }), { exit: 5, code: 'HUB_UNREACHABLE', says: /no\/where|127\.0\.0\.1/, hint: true }, { env: { SHARDMILL_HUB_RETRIES: '0' } })
+    await lab.refuses(spelling({ words: 'w.txt' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'splits.train[0].words: there is no file w.txt',
+      hint: lab.path('w.txt'),
+    })
+    await lab.refuses(spelling({ words: '.' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'splits.train[0].words: . is a folder, expected a file',
+    })
+    await lab.refuses(
+      spelling({ words: { repo: 'no/where', file: 'w.txt' } }),
+      { exit: 5, code: 'HUB_UNREACHABLE', says: /no\/where|127\.0\.0\.1/, hint: true },
+      { env: { SHARDMILL_HUB_RETRIES: '0' } },
+    )
   })
 
   test('of words without any letter, or of one word', async () => {
@@ -72,12 +90,19 @@ describe.concurrent('a word list from a URL', () => {
   test('that is there, at the second try', async () => {
     const lab = new Lab()
     expect((await lab.builds(spelling({ words: `${url}/good` }), { env })).splits.train.conversations).toBe(3)
-    expect((await lab.builds(spelling({ words: `${url}/second` }), { env })).splits.train.conversations).toBe(3)
+    expect((await lab.builds(spelling({ words: `${url}/second` }), { env })).splits.train.conversations).toBe(
+      3,
+    )
     expect(asked['/second']).toBe(2)
   })
 
   const cases: [path: string, exit: number, code: string, says: RegExp][] = [
-    ['/missing?secret=1', 1, 'NOT_FOUND', /splits\.train\[0\]\.words: http:\/\/127\.0\.0\.1:\d+\/missing answered 404$/],
+    [
+      '/missing?secret=1',
+      1,
+      'NOT_FOUND',
+      /splits\.train\[0\]\.words: http:\/\/127\.0\.0\.1:\d+\/missing answered 404$/,
+    ],
     ['/busy', 5, 'HUB_UNREACHABLE', /\/busy answered 500 \(tried 2 times\)/],
     ['/short', 5, 'HUB_UNREACHABLE', /\/short cannot be reached \(tried 2 times\)/],
     ['/hang', 5, 'HUB_UNREACHABLE', /\/hang fell silent \(tried 2 times\)/],
@@ -85,18 +110,30 @@ describe.concurrent('a word list from a URL', () => {
   ]
   for (const [path, exit, code, says] of cases) {
     test(path, async () => {
-      const error = await new Lab().refuses(spelling({ words: `${url}${path}` }), { exit, code, says, hint: true }, { env })
+      const error = await new Lab().refuses(
+        spelling({ words: `${url}${path}` }),
+        { exit, code, says, hint: true },
+        { env },
+      )
       expect(JSON.stringify(error)).not.toContain('secret')
     })
   }
 
   test('with a password in it', async () => {
-    const error = await new Lab().refuses(spelling({ words: url.replace('//', '//me:hunter2@') }), { exit: 2, code: 'RECIPE', says: 'holds a user name or password', hint: true }, { env, child: true })
+    const error = await new Lab().refuses(
+      spelling({ words: url.replace('//', '//me:hunter2@') }),
+      { exit: 2, code: 'RECIPE', says: 'holds a user name or password', hint: true },
+      { env, child: true },
+    )
     expect(JSON.stringify(error)).not.toContain('hunter2')
   })
 
   test('of a host that is not there', async () => {
-    await new Lab().refuses(spelling({ words: 'http://127.0.0.1:9/w.txt' }), { exit: 5, code: 'HUB_UNREACHABLE', says: 'http://127.0.0.1:9/w.txt cannot be reached', hint: true }, { env })
+    await new Lab().refuses(
+      spelling({ words: 'http://127.0.0.1:9/w.txt' }),
+      { exit: 5, code: 'HUB_UNREACHABLE', says: 'http://127.0.0.1:9/w.txt cannot be reached', hint: true },
+      { env },
+    )
   })
 })
 
@@ -109,11 +146,31 @@ describe.concurrent('a phrasebook', () => {
     ['that is not UTF-8', Buffer.from([0x7b, 0xff, 0x7d]), 'p.json: the phrasebook is not UTF-8 text'],
     ['without a field', change({ final: undefined }), /p\.json: the phrasebook is wrong at final: /],
     ['with a field that is misspelt', change({ finale: 'x' }), /p\.json: the phrasebook is wrong: .*finale/],
-    ['with a field that is a number', change({ miss_line: 3 }), /p\.json: the phrasebook is wrong at miss_line: /],
-    ['without questions', change({ question_templates: [] }), /p\.json: the phrasebook is wrong at question_templates: /],
-    ['with a question that is null', change({ question_templates: [null] }), /p\.json: the phrasebook is wrong at question_templates\[0\]: /],
-    ['with a question that asks for no letter', change({ question_templates: ['Spell {word}'] }), 'p.json: question_templates[0] lacks {letter}'],
-    ['with a placeholder that is not known', change({ final: 'It is {total}.' }), 'p.json: final holds the placeholder {total}, which has no value there'],
+    [
+      'with a field that is a number',
+      change({ miss_line: 3 }),
+      /p\.json: the phrasebook is wrong at miss_line: /,
+    ],
+    [
+      'without questions',
+      change({ question_templates: [] }),
+      /p\.json: the phrasebook is wrong at question_templates: /,
+    ],
+    [
+      'with a question that is null',
+      change({ question_templates: [null] }),
+      /p\.json: the phrasebook is wrong at question_templates\[0\]: /,
+    ],
+    [
+      'with a question that asks for no letter',
+      change({ question_templates: ['Spell {word}'] }),
+      'p.json: question_templates[0] lacks {letter}',
+    ],
+    [
+      'with a placeholder that is not known',
+      change({ final: 'It is {total}.' }),
+      'p.json: final holds the placeholder {total}, which has no value there',
+    ],
     ['with a control code', change({ final: '\u001b[2J{total\u001b}' }), ''],
   ]
   for (const [name, content, says] of cases) {
@@ -122,13 +179,22 @@ describe.concurrent('a phrasebook', () => {
       lab.write('w.txt', 'abc\n')
       lab.write('p.json', content)
       if (says === '') return void (await lab.builds(bee({ phrasebook: 'p.json' })))
-      await lab.refuses(bee({ phrasebook: 'p.json' }), { exit: 1, code: 'BAD_FILE', says, hint: 'A phrasebook is a JSON object with the fields question_templates' })
+      await lab.refuses(bee({ phrasebook: 'p.json' }), {
+        exit: 1,
+        code: 'BAD_FILE',
+        says,
+        hint: 'A phrasebook is a JSON object with the fields question_templates',
+      })
     })
   }
 
   test('that is not there', async () => {
     const lab = new Lab()
     lab.write('w.txt', 'abc\n')
-    await lab.refuses(bee({ phrasebook: 'p.json' }), { exit: 2, code: 'RECIPE', says: 'splits.train[0].phrasebook: there is no file p.json' })
+    await lab.refuses(bee({ phrasebook: 'p.json' }), {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'splits.train[0].phrasebook: there is no file p.json',
+    })
   })
 })

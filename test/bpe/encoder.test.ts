@@ -13,7 +13,7 @@ test('the tiny tokenizer gives the ids of the vectors', () => {
   }
 })
 
-describe.each(CONFIGURATIONS)('%s', (_, ranks, pattern) => {
+describe.each(CONFIGURATIONS)('$name', ({ ranks, pattern }) => {
   const { vocabulary, tiktoken } = known(ranks, pattern)
   const encoder = createEncoder(buildTables(vocabulary))
   const decoder = createDecoder(vocabulary)
@@ -75,7 +75,7 @@ test('columns in shared memory can be encoded', () => {
   expect(encodeAt(encoder, bytes, 0, 11)).toEqual([256, 263, 111, 351])
 })
 
-test('a piece of several tokens that is met for the second time gets the same ids, also when tables are full', () => {
+test('a piece of several tokens that is met for the second time gets the same ids, also when others have taken its place', () => {
   const { vocabulary, tiktoken } = known('gpt2')
   const encoder = createEncoder(buildTables(vocabulary))
   const oracle = tiktoken()
@@ -91,6 +91,21 @@ test('a piece of several tokens that is met for the second time gets the same id
     expect(Buffer.compare(Buffer.from(encoder.encodeString(text).buffer), expected)).toBe(0)
   }
   oracle.free()
+})
+
+test('bytes that are no UTF-8 are encoded all the same, each byte once', () => {
+  const { vocabulary } = known('gpt2', NANOCHAT)
+  const encoder = createEncoder(buildTables(vocabulary))
+  const decoder = createDecoder(vocabulary)
+  const random = generator(3)
+  for (let round = 0; round < 2000; round++) {
+    const high = random() < 0.5 ? 256 : 0x70
+    const bytes = Uint8Array.from(
+      { length: Math.floor(40 * random()) },
+      () => 256 - Math.ceil(high * random()),
+    )
+    expect(Buffer.from(decoder.decode(encodeAt(encoder, bytes, 0, bytes.length)))).toEqual(Buffer.from(bytes))
+  }
 })
 
 interface Run {

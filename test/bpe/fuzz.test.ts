@@ -8,8 +8,8 @@ const seconds = Number(process.env['FUZZ_SECONDS'] ?? 4)
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 0x7fffffff)
 
 test.each(CONFIGURATIONS)(
-  `%s: random texts get the ids of tiktoken (seed ${seed})`,
-  (_, ranks, pattern) => {
+  `$name: random texts get the ids of tiktoken (seed ${seed})`,
+  ({ ranks, pattern }) => {
     const { vocabulary, tiktoken } = known(ranks, pattern)
     const encoder = createEncoder(buildTables(vocabulary))
     const decoder = createDecoder(vocabulary)

@@ -62,15 +62,22 @@ export function tiktokenOf({ pattern, bytes, offsets, ids }: Vocabulary): Tiktok
   return new Tiktoken(lines.join('\n'), {}, pattern)
 }
 
+export interface Configuration {
+  readonly name: string
+  readonly ranks: string
+  readonly pattern?: string
+}
+
 /** All configurations that must be fast and exact. */
-export const CONFIGURATIONS: ReadonlyArray<readonly [string, string, string?]> = [
-  ['gpt2', 'gpt2'],
-  ['gpt2 ranks, pattern of Python tiktoken', 'gpt2', PYTHON_GPT2],
-  ['nanochat pattern over gpt2 ranks', 'gpt2', NANOCHAT],
-  ['cl100k_base', 'cl100k_base'],
-  ['cl100k_base ranks, pattern of Python tiktoken', 'cl100k_base', PYTHON_CL100K],
-  ['Qwen2 pattern over cl100k ranks', 'cl100k_base', QWEN2],
-  ['o200k_base', 'o200k_base'],
+export const CONFIGURATIONS: readonly Configuration[] = [
+  { name: 'gpt2', ranks: 'gpt2' },
+  { name: 'gpt2 ranks, pattern of Python tiktoken', ranks: 'gpt2', pattern: PYTHON_GPT2 },
+  { name: 'nanochat pattern over gpt2 ranks', ranks: 'gpt2', pattern: NANOCHAT },
+  { name: 'p50k_base', ranks: 'p50k_base' },
+  { name: 'cl100k_base', ranks: 'cl100k_base' },
+  { name: 'cl100k_base ranks, pattern of Python tiktoken', ranks: 'cl100k_base', pattern: PYTHON_CL100K },
+  { name: 'Qwen2 pattern over cl100k ranks', ranks: 'cl100k_base', pattern: QWEN2 },
+  { name: 'o200k_base', ranks: 'o200k_base' },
 ]
 
 export interface TinyTokenizer {

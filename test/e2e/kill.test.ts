@@ -82,7 +82,7 @@ describe(`SIGKILL at random moments (E2E_SEED=${seed})`, () => {
       // Later and later, so that it comes to an end also on a slow machine.
       const timer = setTimeout(
         () => running.child.kill('SIGKILL'),
-        usualMs * (0.3 + next() * 0.7 + kills * 0.05),
+        usualMs * (0.2 + next() * 0.3 + kills * 0.04),
       )
       finished = await running.done
       clearTimeout(timer)
@@ -90,6 +90,7 @@ describe(`SIGKILL at random moments (E2E_SEED=${seed})`, () => {
       before = expectSoundAfterKill(at, before)
       kills++
     }
+    expect(kills).toBeGreaterThan(2)
     await expectFinish(at, before)
   })
 })
@@ -178,6 +179,9 @@ describe('SIGKILL while the output is published', () => {
   })
 })
 
+/** Two seconds, and as much again for a machine that does other things besides. */
+const atOnceMs = 4000
+
 describe('interrupted', () => {
   // The signal comes when the build says what it has just done.
   for (const [signal, moment] of [
@@ -187,7 +191,7 @@ describe('interrupted', () => {
   ] as const) {
     test(`${signal} after "${moment}": it leaves at once with code 130, says how to go on, and goes on`, async () => {
       const at = fresh()
-      const running = start(['--verbose', ...at.args], { env: at.env })
+      const running = start(at.args, { env: at.env })
       await running.says(moment)
       const sentAt = performance.now()
       running.child.kill(signal)
@@ -196,7 +200,7 @@ describe('interrupted', () => {
       expect(code, stderr).toBe(130)
       expect(stderr).toContain('run the same command again')
       expect(stderr).not.toMatch(/mistake in shardmill|Error:/)
-      expect(took).toBeLessThan(2000)
+      expect(took).toBeLessThan(atOnceMs)
       expect(existsSync(at.out)).toBe(false)
       expect(leftoversBeside(at.out)).toEqual([])
       await expectFinish(at, recordsOf(at.store))
@@ -213,7 +217,7 @@ describe('interrupted', () => {
     const sentAt = performance.now()
     running.child.kill('SIGINT')
     expect(await running.done).toMatchObject({ code: 130 })
-    expect(performance.now() - sentAt).toBeLessThan(2000)
+    expect(performance.now() - sentAt).toBeLessThan(atOnceMs)
     silent.closeAllConnections()
     silent.close()
   })

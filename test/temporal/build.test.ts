@@ -131,7 +131,7 @@ temporalSuite('builds on Temporal', () => {
 
     // Nobody works yet: a client that is left behind says that the build goes on.
     const following = start(['attach', first.build], { env })
-    await following.says('no worker polls')
+    await following.says('no worker has taken')
     following.child.kill('SIGINT')
     const left = await following.done
     expect(left.code).toBe(130)

@@ -8,7 +8,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Client, Connection } from '@temporalio/client'
-import { afterAll, describe } from 'vitest'
+import { afterAll, afterEach, describe } from 'vitest'
 import { type DevServer, findTemporalCli, freePort, startDevServer } from '../../workers/dev-server.ts'
 import { type Bench, projectRoot, temporaryFolder } from '../e2e/cli.ts'
 
@@ -45,8 +45,11 @@ export function temporalSuite(name: string, suite: () => void): void {
 
 const servers: TestServer[] = []
 const workers = new Set<ChildProcess>()
-afterAll(async () => {
+// A worker that a failed test left behind would take the next test's work.
+afterEach(() => {
   for (const worker of workers) worker.kill('SIGKILL')
+})
+afterAll(async () => {
   for (const server of servers.splice(0)) await server.stop()
 })
 

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { z } from 'zod'
 import { ShardmillError } from '../../../errors/index.ts'
+import { nearest } from '../../../errors/nearest.ts'
 // The type alone is used, but because of this import tsc puts the file beside the compiled module.
 import type defaultPhrasebook from './default-phrasebook.json'
 
@@ -53,11 +54,9 @@ export async function defaultPhrasebookBytes(): Promise<Uint8Array> {
  *   a question without `{letter}` or `{word}`, a placeholder that has no value in its field.
  */
 export function parsePhrasebook(bytes: Uint8Array, file: string): Phrasebook {
-  const parsed = phrasebookSchema.safeParse(parseJson(bytes, file))
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0]!
-    throw bad(file, `the phrasebook is wrong${where(issue.path)}: ${lowerFirst(issue.message)}`)
-  }
+  const value = parseJson(bytes, file)
+  const parsed = phrasebookSchema.safeParse(value)
+  if (!parsed.success) throw bad(file, `the phrasebook is wrong${faultOf(parsed.error.issues[0]!, value)}`)
   const book = parsed.data
   for (const field of Object.keys(KNOWN) as (keyof Phrasebook)[]) {
     const value = book[field]
@@ -117,8 +116,27 @@ function where(path: readonly PropertyKey[]): string {
   return ` at ${path.map((step) => (typeof step === 'number' ? `[${step}]` : String(step))).join('')}`
 }
 
-function lowerFirst(text: string): string {
-  return text.charAt(0).toLowerCase() + text.slice(1)
+function faultOf(issue: z.core.$ZodIssue, book: unknown): string {
+  if (issue.code === 'unrecognized_keys') {
+    const [name = ''] = issue.keys
+    const guess = nearest(name, Object.keys(KNOWN))
+    return `: unknown field ${JSON.stringify(name)}${guess === undefined ? '' : `; did you mean "${guess}"?`}`
+  }
+  const found = issue.path.reduce<unknown>((at, step) => (at as Record<PropertyKey, unknown>)[step], book)
+  const kind = Array.isArray(found)
+    ? found.length === 0
+      ? 'an empty list'
+      : 'a list'
+    : found === null
+      ? 'null'
+      : `of type ${typeof found}`
+  const expected =
+    issue.path.length === 0
+      ? 'an object'
+      : issue.path.length === 1 && issue.path[0] === 'question_templates'
+        ? 'a list of strings'
+        : 'a string'
+  return `${where(issue.path)}: ${found === undefined ? 'missing' : `is ${kind}`}, expected ${expected}`
 }
 
 function bad(file: string, why: string, cause?: unknown): ShardmillError {
