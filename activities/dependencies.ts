@@ -2,10 +2,10 @@
 import type { Hub } from '../hub/client/hub.ts'
 import type { Environment } from '../hub/client/settings.ts'
 import type { StagePool } from '../stages/pool.ts'
-import type { FileStore } from '../store/file-store.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 
 export interface Dependencies {
-  readonly store: FileStore
+  readonly store: ManagedStore
   /** Threads start with the first CPU stage. */
   readonly pool: () => Promise<StagePool>
   /** Settings and token come from this process's environment; nothing of them travels. */

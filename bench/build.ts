@@ -68,25 +68,38 @@ try {
   const reruns: { process: number; build: number; rss: number }[] = []
   for (let run = 0; run < 5; run++) {
     const figures = await runBuild(corpus.recipe, at('out'), store, most, hub.endpoint)
-    const whole = await runProcess(process.execPath, [cliPath, 'build', corpus.recipe, '--out', at('out'), '--store', store, '--json'], { ...process.env, HF_ENDPOINT: hub.endpoint })
+    const whole = await runProcess(
+      process.execPath,
+      [cliPath, 'build', corpus.recipe, '--out', at('out'), '--store', store, '--json'],
+      { ...process.env, HF_ENDPOINT: hub.endpoint },
+    )
     const { stages } = JSON.parse(whole.stdout) as { stages: { run: number } }
     if (stages.run !== 0 || figures.run !== 0) throw new Error('a rerun ran stages')
     reruns.push({ process: whole.seconds, build: figures.seconds, rss: figures.peakRssBytes })
   }
   const help: number[] = []
-  for (let run = 0; run < 7; run++) help.push((await runProcess(process.execPath, [cliPath, '--help'])).seconds)
+  for (let run = 0; run < 7; run++)
+    help.push((await runProcess(process.execPath, [cliPath, '--help'])).seconds)
 
   const figures = { scale, megabytes, builds, withDownloads, references, differing, reruns, help }
   process.stdout.write(`${report(figures)}\n`)
   if (flags.json !== undefined) {
-    await writeFile(flags.json, `${JSON.stringify({ schema: 1, machine: machine(), ...figures, builds: Object.fromEntries(builds) }, null, 1)}\n`)
+    await writeFile(
+      flags.json,
+      `${JSON.stringify({ schema: 1, machine: machine(), ...figures, builds: Object.fromEntries(builds) }, null, 1)}\n`,
+    )
   }
 } finally {
   hub.stop()
 }
 
 function machine() {
-  return { cpu: cpus()[0]?.model ?? 'unknown', cores: availableParallelism(), memoryBytes: totalmem(), node: process.version }
+  return {
+    cpu: cpus()[0]?.model ?? 'unknown',
+    cores: availableParallelism(),
+    memoryBytes: totalmem(),
+    node: process.version,
+  }
 }
 
 interface Figures {
@@ -105,29 +118,66 @@ function report({ builds, withDownloads, references, differing, reruns, help }: 
   const { conversations, tokens, shards } = typical
   const rows = [['', 'seconds', 'MB/s', 'Mtokens/s', 'peak MB', 'CPU s']]
   const row = (name: string, seconds: number, rss?: number, cpu?: number) =>
-    rows.push([name, fixed(seconds, 2), fixed(megabytes / seconds), fixed(tokens / 1e6 / seconds, 2), rss === undefined ? '' : fixed(rss / 1e6, 0), cpu === undefined ? '' : fixed(cpu)])
+    rows.push([
+      name,
+      fixed(seconds, 2),
+      fixed(megabytes / seconds),
+      fixed(tokens / 1e6 / seconds, 2),
+      rss === undefined ? '' : fixed(rss / 1e6, 0),
+      cpu === undefined ? '' : fixed(cpu),
+    ])
   for (const [threads, runs] of builds) {
-    row(`build, ${threads} thread${threads === 1 ? '' : 's'}`, wall(threads), Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)), median(runs.map(({ cpuSeconds }) => cpuSeconds)))
+    row(
+      `build, ${threads} thread${threads === 1 ? '' : 's'}`,
+      wall(threads),
+      Math.max(...runs.map(({ peakRssBytes }) => peakRssBytes)),
+      median(runs.map(({ cpuSeconds }) => cpuSeconds)),
+    )
   }
-  row(`build with downloads, ${most} threads (once)`, withDownloads.seconds, withDownloads.peakRssBytes, withDownloads.cpuSeconds)
+  row(
+    `build with downloads, ${most} threads (once)`,
+    withDownloads.seconds,
+    withDownloads.peakRssBytes,
+    withDownloads.cpuSeconds,
+  )
   if (references.length > 0) row('reference in Python', median(references.map(({ seconds }) => seconds)))
 
   const stages = [[`stage (${most} threads)`, 'runs', 'share of wall, s', 'rows/s', 'MB/s', 'Mtokens/s']]
-  const per = (amount: number, seconds: number, unit: number, digits: number) => (amount === 0 || seconds === 0 ? '' : fixed(amount / unit / seconds, digits))
-  for (const { stage, count, seconds, rows: done, bytes, tokens: made } of [...typical.stages, { stage: 'publish', count: 1, seconds: typical.publishSeconds, rows: 0, bytes: 0, tokens }]) {
-    stages.push([stage, count === 0 ? '' : String(count), fixed(seconds, 2), per(done, seconds, 1, 0), per(bytes, seconds, 1e6, 1), per(made, seconds, 1e6, 2)])
+  const per = (amount: number, seconds: number, unit: number, digits: number) =>
+    amount === 0 || seconds === 0 ? '' : fixed(amount / unit / seconds, digits)
+  for (const { stage, count, seconds, rows: done, bytes, tokens: made } of [
+    ...typical.stages,
+    { stage: 'publish', count: 1, seconds: typical.publishSeconds, rows: 0, bytes: 0, tokens },
+  ]) {
+    stages.push([
+      stage,
+      count === 0 ? '' : String(count),
+      fixed(seconds, 2),
+      per(done, seconds, 1, 0),
+      per(bytes, seconds, 1e6, 1),
+      per(made, seconds, 1e6, 2),
+    ])
   }
 
   const least = Math.min(...threadCounts)
   const ratios = [
     ...(least === most ? [] : [`${most} threads against ${least}: ${fixed(wall(least) / wall(most), 2)}×`]),
-    ...(references.length > 0 ? [`against the reference in Python: ${fixed(median(references.map(({ seconds }) => seconds)) / wall(most), 1)}×, ${differing!.length === 0 ? 'all files equal byte for byte' : `DIFFERENT: ${differing!.join(', ')}`}`] : []),
+    ...(references.length > 0
+      ? [
+          `against the reference in Python: ${fixed(median(references.map(({ seconds }) => seconds)) / wall(most), 1)}×, ${differing!.length === 0 ? 'all files equal byte for byte' : `DIFFERENT: ${differing!.join(', ')}`}`,
+        ]
+      : []),
     `rerun with nothing changed: ${fixed(median(reruns.map(({ build }) => build)), 2)} s in process, ${fixed(median(reruns.map((run) => run.process)), 2)} s as a command`,
     `--help: ${fixed(median(help) * 1000, 0)} ms`,
   ]
   const { cpu, cores, node } = machine()
   return [
     `Corpus: ${fixed(megabytes, 0)} MB of text, ${conversations} conversations, ${fixed(tokens / 1e6, 1)} M tokens, ${shards} shards (scale ${scale}); ${cpu}, ${cores} cores, Node ${node}; medians of ${flags.runs}.`,
-    '', markdown(rows), '', markdown(stages), '', ...ratios.map((text) => `- ${text}`),
+    '',
+    markdown(rows),
+    '',
+    markdown(stages),
+    '',
+    ...ratios.map((text) => `- ${text}`),
   ].join('\n')
 }

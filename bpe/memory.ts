@@ -5,14 +5,16 @@ import { LONG, sameBytes } from './piece-table.ts'
  * takes the place of an old one. What it holds changes the speed only, never the ids.
  */
 
-const SHORT_SLOTS = 1 << 15
-const SHORT_WORDS = 16
+const SHORT_SLOTS = 1 << 17
+const SHORT_WORDS = 8
+const SHORT_IDS = SHORT_WORDS - 4
 const LONG_SLOTS = 1 << 12
-const LONG_WORDS = 64
+const LONG_WORDS = 32
+const LONG_IDS = LONG_WORDS - 2 - LONG / 4
 
 /**
- * Pieces of up to 12 bytes, none that ends in a zero byte. 16 words a slot: the three words of the key, number of ids,
- * up to twelve ids. A piece may be in either slot of a pair.
+ * Pieces of up to 12 bytes, none that ends in a zero byte. Eight words a slot: the three words of the key, number of
+ * ids, up to four ids. A piece may be in either slot of a pair: a new one gets the second, the first when met again.
  */
 export class ShortMemory {
   readonly #slots = new Int32Array(SHORT_WORDS * SHORT_SLOTS)
@@ -24,6 +26,7 @@ export class ShortMemory {
     if (((slots[slot]! ^ k0) | (slots[slot | 1]! ^ k1) | (slots[slot | 2]! ^ k2)) !== 0) {
       slot += SHORT_WORDS
       if (((slots[slot]! ^ k0) | (slots[slot | 1]! ^ k1) | (slots[slot | 2]! ^ k2)) !== 0) return to
+      slot = promote(slots, slot)
     }
     const count = slots[slot | 3]!
     // at least two ids, else the piece were a token
@@ -33,11 +36,12 @@ export class ShortMemory {
     return to + count
   }
 
-  /** Keeps `ids[from..to)` for a piece that is not known. */
+  /** Keeps `ids[from..to)`, if they are few, for a piece that is not known. */
   store(hash: number, k0: number, k1: number, k2: number, ids: Int32Array, from: number, to: number): void {
+    if (to - from > SHORT_IDS) return
     const slots = this.#slots
-    const slot = shortPlace(hash)
-    for (let index = slot; index < slot + SHORT_WORDS; index++) slots[index + SHORT_WORDS] = slots[index]!
+    let slot = shortPlace(hash)
+    if (slots[slot | 3] !== 0) slot += SHORT_WORDS
     slots[slot] = k0
     slots[slot | 1] = k1
     slots[slot | 2] = k2
@@ -46,11 +50,21 @@ export class ShortMemory {
   }
 }
 
+/** Changes places with the first of the pair, which is left alone by pieces that come but once. */
+function promote(slots: Int32Array, slot: number): number {
+  for (let index = slot; index < slot + SHORT_WORDS; index++) {
+    const old = slots[index - SHORT_WORDS]!
+    slots[index - SHORT_WORDS] = slots[index]!
+    slots[index] = old
+  }
+  return slot - SHORT_WORDS
+}
+
 function shortPlace(hash: number): number {
   return (hash & (SHORT_SLOTS - 2)) * SHORT_WORDS
 }
 
-/** Pieces of 13 to 48 bytes. 64 words a slot: hash, length | number of ids << 8, the bytes, the ids. */
+/** Pieces of 13 to 48 bytes. 32 words a slot: hash, length | number of ids << 8, the bytes, up to 18 ids. */
 export class LongMemory {
   readonly #slots = new Int32Array(LONG_WORDS * LONG_SLOTS)
   readonly #view = new DataView(this.#slots.buffer)
@@ -76,6 +90,7 @@ export class LongMemory {
     from: number,
     to: number,
   ): void {
+    if (to - from > LONG_IDS) return
     const slots = this.#slots
     const slot = longPlace(hash)
     slots[slot] = hash

@@ -1,4 +1,4 @@
-import { findPair, type MergeTables, NONE, trieSlot } from './merge-tables.ts'
+import { findPair, type MergeTables, NONE, type PairTables, trieSlot } from './merge-tables.ts'
 
 /**
  * Encodes `bytes[at..end)` in time linear in its length (backtracking BPE): at each place take the longest token
@@ -13,7 +13,7 @@ export function mergeLong(
   end: number,
   parts: Int32Array,
 ): number {
-  const { length, prefix } = tables
+  const { pair, length, prefix } = tables
   // Ends of tokens that led nowhere: a place is given up once only, which keeps the whole linear.
   const dead = new Uint8Array(end - at + 1)
   let count = 0
@@ -21,7 +21,7 @@ export function mergeLong(
   let token = longestMatch(tables, bytes, place, end)
   for (;;) {
     const next = place + length[token]!
-    if (dead[next - at] === 0 && (count === 0 || mayFollow(tables, parts[count - 1]!, token))) {
+    if (dead[next - at] === 0 && (count === 0 || mayFollow(pair, parts[count - 1]!, token))) {
       parts[count++] = token
       place = next
       if (place === end) return count
@@ -56,27 +56,27 @@ function longestMatch(tables: MergeTables, bytes: Uint8Array, at: number, end: n
  * True when the two tokens stay apart where they meet: undo the later merge on either side step by step; had a
  * pair across the border had a lower rank than the merges around it, it would have come first.
  */
-function mayFollow(tables: MergeTables, before: number, after: number): boolean {
-  const { pair, left, right } = tables
+function mayFollow(tables: PairTables, before: number, after: number): boolean {
+  const { splits } = tables
   let limit = NONE
   for (;;) {
-    if (findPair(pair, before, after) < limit) return false
+    if (findPair(tables, before, after) < limit) return false
     if (before > after) {
       limit = before
-      before = right[before]!
+      before = splits[2 * before + 1]!
       if (before === limit) {
         // a single byte: only the other side can still be undone
         limit = after + 1
-        after = left[after]!
+        after = splits[2 * after]!
         if (after + 1 === limit) return true
       }
     } else {
       // one more than the rank: on equal ranks the left pair is merged first
       limit = after + 1
-      after = left[after]!
+      after = splits[2 * after]!
       if (after + 1 === limit) {
         limit = before
-        before = right[before]!
+        before = splits[2 * before + 1]!
         if (before === limit) return true
       }
     }

@@ -3,18 +3,21 @@ import { powerOfTwo, shared, type Vocabulary } from './vocabulary.ts'
 /** No token: larger than every rank. */
 export const NONE = 0x7fffffff
 
-/** Ranks must fit 20 bits in a pair slot. */
+/** Ranks must fit 20 bits of a slot, and leave one number free. */
 export const MAX_TOKENS = 1 << 20
 
 /**
- * Which pairs merge to what. `pairs` is an open-addressing table of the one pair that each token is merged from:
- * two words a slot, left | right << 20, then right >> 12 | (rank + 1) << 8, zero when empty. `filter` has a bit
- * set for each pair, at its hash >>> filterShift. `bytePair` is indexed by two bytes, the first one high.
+ * Which pairs merge to what. `splits` has, for each rank, the two ranks it is merged from (itself twice for a single
+ * byte). `slots` is an open-addressing table of ranks by the hash of their two parts, the hash's 12 high bits above the
+ * rank, EMPTY where there is none; small, and with `splits` in order of frequency, so that what is often used lies
+ * close together. `filter` has a bit set for each pair, at its hash >>> filterShift. `bytePair` is the rank of two
+ * bytes, the first one high.
  */
 export interface PairTables {
   readonly byteRank: Int32Array
   readonly bytePair: Int32Array
-  readonly pairs: Int32Array
+  readonly splits: Int32Array
+  readonly slots: Int32Array
   readonly filter: Int32Array
   readonly filterShift: number
 }
@@ -26,14 +29,15 @@ export interface PairTables {
  */
 export interface MergeTables {
   readonly pair: PairTables
-  readonly left: Int32Array
-  readonly right: Int32Array
   readonly length: Int32Array
   /** The longest proper prefix that is a token, or NONE. */
   readonly prefix: Int32Array
   readonly trie: Int32Array
   readonly nodeToken: Int32Array
 }
+
+const EMPTY = -1
+const RANK = MAX_TOKENS - 1
 
 /** The most bytes that mergeShort takes. */
 export const QUADRATIC = 24
@@ -44,33 +48,32 @@ function pairHash(left: number, right: number): number {
 
 /** The rank that `left` and `right` merge to, or NONE. */
 export function findPair(tables: PairTables, left: number, right: number): number {
-  const { pairs, filter } = tables
+  const { slots, splits, filter } = tables
   const hash = pairHash(left, right)
   // most pairs merge to nothing, which the small filter can mostly tell
   const bit = hash >>> tables.filterShift
   if ((filter[bit >>> 5]! & (1 << bit)) === 0) return NONE
-  const mask = pairs.length - 1
-  const low = left | (right << 20)
-  const high = right >>> 12
-  let slot = ((hash ^ (hash >>> 15)) << 1) & mask
+  const mask = slots.length - 1
+  let slot = (hash ^ (hash >>> 15)) & mask
   for (;;) {
-    const value = pairs[slot | 1]!
-    if (pairs[slot] === low && (value & 0xff) === high && value !== 0) return (value >>> 8) - 1
-    if (value === 0) return NONE
-    slot = (slot + 2) & mask
+    const value = slots[slot]!
+    if (value === EMPTY) return NONE
+    if (((value ^ hash) & ~RANK) === 0) {
+      const rank = value & RANK
+      if (splits[2 * rank] === left && splits[2 * rank + 1] === right) return rank
+    }
+    slot = (slot + 1) & mask
   }
 }
 
-function insertPair(tables: PairTables, left: number, right: number, rank: number): void {
-  const { pairs, filter } = tables
-  const hash = pairHash(left, right)
-  const bit = hash >>> tables.filterShift
+function insertPair({ slots, splits, filter, filterShift }: PairTables, rank: number): void {
+  const hash = pairHash(splits[2 * rank]!, splits[2 * rank + 1]!)
+  const bit = hash >>> filterShift
   filter[bit >>> 5]! |= 1 << bit
-  const mask = pairs.length - 1
-  let slot = ((hash ^ (hash >>> 15)) << 1) & mask
-  while (pairs[slot | 1] !== 0) slot = (slot + 2) & mask
-  pairs[slot] = left | (right << 20)
-  pairs[slot | 1] = (right >>> 12) | ((rank + 1) << 8)
+  const mask = slots.length - 1
+  let slot = (hash ^ (hash >>> 15)) & mask
+  while (slots[slot] !== EMPTY) slot = (slot + 1) & mask
+  slots[slot] = (hash & ~RANK) | rank
 }
 
 /**
@@ -83,7 +86,7 @@ function insertPair(tables: PairTables, left: number, right: number, rank: numbe
 export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefined {
   const { bytes, offsets } = vocabulary
   const count = vocabulary.ids.length
-  if (count > MAX_TOKENS) return undefined
+  if (count >= MAX_TOKENS) return undefined
   const byteRank = shared(Int32Array, 256).fill(NONE)
   const length = shared(Int32Array, count)
   let longest = 0
@@ -100,17 +103,16 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
   const pair: PairTables = {
     byteRank,
     bytePair: shared(Int32Array, 0x10000).fill(NONE),
-    pairs: shared(Int32Array, 2 * powerOfTwo(2 * count)),
+    splits: shared(Int32Array, 2 * count),
+    slots: shared(Int32Array, powerOfTwo(1.25 * count)).fill(EMPTY),
     filter: shared(Int32Array, bits / 32),
     filterShift: 32 - Math.log2(bits),
   }
-  const left = shared(Int32Array, count)
-  const right = shared(Int32Array, count)
+  const { splits } = pair
   const parts = new Int32Array(longest + 1)
   const keys = new Int32Array(QUADRATIC)
   for (let rank = 0; rank < count; rank++) {
-    left[rank] = rank
-    right[rank] = rank
+    splits.fill(rank, 2 * rank, 2 * rank + 2)
     const at = offsets[rank]!
     const size = length[rank]!
     if (size === 1) continue
@@ -119,12 +121,12 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
         ? mergeShort(pair, bytes, at, size, parts, keys)
         : mergeSlow(pair, bytes, at, size, parts)
     if (remain !== 2) return undefined
-    left[rank] = parts[0]!
-    right[rank] = parts[1]!
+    splits[2 * rank] = parts[0]!
+    splits[2 * rank + 1] = parts[1]!
     if (size === 2) pair.bytePair[(bytes[at]! << 8) | bytes[at + 1]!] = rank
-    insertPair(pair, parts[0]!, parts[1]!, rank)
+    insertPair(pair, rank)
   }
-  return { pair, left, right, length, ...buildTrie(vocabulary, length) }
+  return { pair, length, ...buildTrie(vocabulary, length) }
 }
 
 /**
@@ -152,21 +154,24 @@ export function mergeShort(
     byte = next
   }
   parts[last] = byteRank[byte]!
+  keys[last] = NONE
   let starts = -1 >>> (31 - last)
   for (;;) {
+    // the least of the even and of the odd places, without a jump that could not be foreseen
     let best = NONE
-    for (let place = 0; place < last; place++) {
-      // the smaller of two, without a jump that could not be foreseen
-      const less = (keys[place]! - best) | 0
-      best = (best + (less & (less >> 31))) | 0
+    let odd = NONE
+    for (let place = 0; place < last; place += 2) {
+      best = lesser(best, keys[place]!)
+      odd = lesser(odd, keys[place + 1]!)
     }
+    best = lesser(best, odd)
     if (best === NONE) break
     const place = best & 31
     const rank = best >>> 5
     const gone = 31 - Math.clz32(lowest(starts & (-2 << place)))
     starts &= ~(1 << gone)
     parts[place] = rank
-    if (gone < last) keys[gone] = NONE
+    keys[gone] = NONE
     const after = starts & (-2 << place)
     keys[place] =
       after === 0 ? NONE : key(findPair(tables, rank, parts[31 - Math.clz32(lowest(after))]!), place)
@@ -176,6 +181,12 @@ export function mergeShort(
   let count = 0
   for (; starts !== 0; starts &= starts - 1) parts[count++] = parts[31 - Math.clz32(lowest(starts))]!
   return count
+}
+
+/** The lesser of two numbers from 0 to NONE. */
+function lesser(a: number, b: number): number {
+  const less = (b - a) | 0
+  return (a + (less & (less >> 31))) | 0
 }
 
 function lowest(bits: number): number {

@@ -27,11 +27,11 @@ const O200K =
 
 /** Exact pattern texts and how to split by them; any other text is left to the tiktoken package. */
 const SPLITS = new Map<string, Split>([
-  // gpt2, r50k, p50k: npm tiktoken; Python tiktoken up to 0.8; Python tiktoken 0.14
+  // gpt2, r50k, p50k: npm tiktoken, earlier Python tiktoken, Python tiktoken 0.14
   ["'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", gpt2],
   ["'(?:[sdmt]|ll|ve|re)| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+", gpt2],
   ["'(?:[sdmt]|ll|ve|re)| ?\\p{L}++| ?\\p{N}++| ?[^\\s\\p{L}\\p{N}]++|\\s++$|\\s+(?!\\S)|\\s", gpt2],
-  // cl100k_base of npm tiktoken, and Llama 3; of Python tiktoken up to 0.8 and 0.14
+  // cl100k_base of npm tiktoken, and Llama 3; of earlier Python tiktoken; of Python tiktoken 0.14
   [`${OLD}|\\p{N}{1,3}|${OLD_REST}`, cl100k(3)],
   [`${NEW}+|\\p{N}{1,3}|${MID_REST}`, cl100k(3)],
   [`${NEW}++|\\p{N}{1,3}+|${NEW_REST}`, cl100k(3, true)],

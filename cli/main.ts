@@ -11,6 +11,7 @@ import type { ListFlags } from './commands/list.ts'
 import type { PlanFlags } from './commands/plan.ts'
 import type { BuildIdFlags } from './commands/status.ts'
 import type { StoreFlags } from './commands/store.ts'
+import type { TaskFlags } from './commands/task.ts'
 import type { TraceFlags } from './commands/trace.ts'
 import type { WorkerFlags } from './commands/worker.ts'
 import { completionScript } from './completion.ts'
@@ -161,6 +162,50 @@ Example:
     .action(
       run(async (context, shard: string, options: TraceFlags) =>
         (await import('./commands/trace.ts')).traceCommand(context, shard, options),
+      ),
+    )
+
+  program
+    .command('task')
+    .description('show a conversation of a task: MMLU, ARC, GSM8K, HumanEval and every other source')
+    .argument('<name>', 'as recipes name it, or as nanochat does: gsm8k, ARC-Easy, SpellingBee, …')
+    .option('--index <i>', 'which conversation, in the task’s own order', '0')
+    .option('--count', 'only how many there are')
+    .option('--render', 'its tokens through the nanochat template, showing what is trained on')
+    .option('--encoding <name>', 'with --render: an encoding of tiktoken', 'gpt2')
+    .option('--tokenizer <file>', 'with --render: a tokenizer.pkl of nanochat instead')
+    .option('--max-tokens <n>', 'with --render: cut the conversation here', '2048')
+    .option('--subset <name>', 'the dataset’s configuration')
+    .option('--split <name>', 'the split (default: test; train for generated tasks)')
+    .option('--repo <name>', 'another dataset on the hub')
+    .option('--revision <name>', 'branch, tag or commit')
+    .option('--files <glob>', 'files of the dataset, instead of subset and split')
+    .option('--seed <n>', 'of the source’s own order; none keeps the files’ order')
+    .option('--path <file>', 'a local file (custom_json, messages)')
+    .option('--shape <name>', 'of its rows (messages)')
+    .option('--words <file>', 'a word list (spelling tasks)')
+    .option('--phrasebook <file>', 'sentences (spelling_bee)')
+    .option('--size <n>', 'how many (spelling tasks; default 1000)')
+    .option('--start <n>', 'first row')
+    .option('--stop <n>', 'row before which to stop')
+    .option('--step <n>', 'takes every n-th row')
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ shardmill task gsm8k --index 7
+  $ shardmill task ARC-Challenge --split validation --count
+  $ shardmill task spelling_bee --index 3 --render --tokenizer tokenizer.pkl
+
+On a terminal what is trained on is green; elsewhere it stands between « and ».
+--json prints one object: schema, task, name, evalType, length, index, conversation, and rendered {tokens, trained, full,
+spans, ids, mask} with --render.`,
+    )
+    .action(
+      run(async (context, name: string, options: TaskFlags) =>
+        (await import('./commands/task.ts')).taskCommand(context, name, options),
       ),
     )
 

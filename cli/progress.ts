@@ -2,7 +2,7 @@
  * Live progress of a build on stderr: on a terminal one line a stage of the split at work, redrawn a few times a
  * second; elsewhere a line when a split's stage is through. Figures come from the stages' own meters.
  */
-import { createLogUpdate } from 'log-update'
+import type { createLogUpdate } from 'log-update'
 import type { BuildObserver } from '../engine/events.ts'
 import { type StageCall, stages } from '../pipeline/stage.ts'
 import type { Meter } from '../stages/meter.ts'
@@ -39,7 +39,8 @@ export class ProgressView implements BuildObserver {
   private readonly options: ProgressOptions
   private readonly live: boolean
   private readonly color = paint(process.stderr)
-  private readonly redraw = createLogUpdate(process.stderr)
+  /** Loaded only where there is a terminal to draw on. */
+  private redraw: ReturnType<typeof createLogUpdate> | undefined
   private groups = new Map<string, Group>()
   private split = ''
   private timer: NodeJS.Timeout | undefined
@@ -49,6 +50,9 @@ export class ProgressView implements BuildObserver {
     this.options = options
     this.live = process.stderr.isTTY === true && process.env['TERM'] !== 'dumb' && !options.quiet
     if (this.live) {
+      void import('log-update').then(({ createLogUpdate }) => {
+        this.redraw = createLogUpdate(process.stderr)
+      })
       this.timer = setInterval(() => this.draw(), redrawMs)
       this.timer.unref()
     }
@@ -111,7 +115,7 @@ export class ProgressView implements BuildObserver {
     if (this.timer !== undefined) clearInterval(this.timer)
     this.timer = undefined
     this.closeSplit()
-    if (this.live) this.redraw.clear()
+    this.redraw?.clear()
   }
 
   private group(stage: string): Group {
@@ -151,14 +155,14 @@ export class ProgressView implements BuildObserver {
 
   private say(text: string): void {
     if (this.options.quiet) return
-    if (this.live) this.redraw.clear()
+    this.redraw?.clear()
     process.stderr.write(`${text}\n`)
   }
 
   private draw(): void {
     const lines = this.inOrder().map((group) => this.lineOf(group, false))
     if (this.publishing !== '') lines.push(`  ${this.publishing}`)
-    this.redraw(lines.join('\n'))
+    this.redraw?.(lines.join('\n'))
   }
 
   private lineOf(group: Group, ended: boolean): string {

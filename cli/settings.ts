@@ -1,15 +1,20 @@
 import { availableParallelism, homedir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 
-/** --store, else SHARDMILL_STORE, else a folder in the user's cache. */
+/** --store, else SHARDMILL_STORE, else a folder in the user's cache. An absolute path, or a URL as it was given. */
 export function storeLocation(option: string | undefined): string {
   const { SHARDMILL_STORE, XDG_CACHE_HOME } = process.env
-  if (option !== undefined && option !== '') return option
-  if (SHARDMILL_STORE !== undefined && SHARDMILL_STORE !== '') return SHARDMILL_STORE
+  const named = option !== undefined && option !== '' ? option : SHARDMILL_STORE
+  if (named !== undefined && named !== '') return isUrl(named) ? named : resolve(named)
   const cache =
     XDG_CACHE_HOME !== undefined && XDG_CACHE_HOME !== '' ? XDG_CACHE_HOME : join(homedir(), '.cache')
   return join(cache, 'shardmill')
+}
+
+/** A scheme has two letters at least: `C:` is a drive. */
+function isUrl(location: string): boolean {
+  return /^[a-z][a-z0-9+.-]+:/i.test(location)
 }
 
 export function wholeNumber(text: string, option: string, least = 0): number {

@@ -15,7 +15,7 @@ import { parseRecipe } from '../recipe/parse.ts'
 import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
 import type { StagePool } from '../stages/pool.ts'
-import type { FileStore } from '../store/file-store.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 import type { Digest } from '../store/types.ts'
 import type { BuildObserver } from './events.ts'
 import { finishBuild } from './finish.ts'
@@ -113,7 +113,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
 async function buildOnce(
   lock: Lock,
   runner: InProcessRunner,
-  store: FileStore,
+  store: ManagedStore,
   ranBefore: ReadonlySet<Digest>,
   options: BuildOptions,
   pool: () => Promise<StagePool>,
@@ -140,7 +140,7 @@ function onceHub({ env, signal, observer }: BuildOptions): () => Hub {
 }
 
 /** True when the error was a damaged or missing blob that the next try will make again. */
-async function discardDamaged(error: unknown, store: FileStore, observer: BuildObserver): Promise<boolean> {
+async function discardDamaged(error: unknown, store: ManagedStore, observer: BuildObserver): Promise<boolean> {
   if (!isShardmillError(error, 'CORRUPT_BLOB') && !isShardmillError(error, 'MISSING_BLOB')) return false
   const digest = error.details?.['digest']
   if (typeof digest !== 'string') return false

@@ -20,7 +20,7 @@ import {
 import { parseRecipe } from '../recipe/parse.ts'
 import { resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
-import type { FileStore } from '../store/file-store.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 import { eachRecord } from '../store/list.ts'
 import type { BlobRef, Digest, Json, StageRecord } from '../store/types.ts'
 import type { RecipeText } from './build.ts'
@@ -87,13 +87,13 @@ function isPending(digest: string): boolean {
 
 class PlanRunner extends LocalRunner {
   readonly unknown: { stage: StageName; title: string; why: string }[] = []
-  private readonly store: FileStore
+  private readonly store: ManagedStore
   private readonly planned: (PlannedStage & { call: StageCall })[] = []
   private readonly seen = new Map<string, Promise<StageResult>>()
   /** Lists that hold placeholders, by the digest that was given out for them. */
   private readonly pendingLists = new Set<Digest>()
 
-  constructor(store: FileStore) {
+  constructor(store: ManagedStore) {
     super()
     this.store = store
   }

@@ -18,6 +18,11 @@ export type OutputFolder =
  * folder that may not be written, or in the way of the store.
  */
 export async function assertUsableOutput(dir: string, store: string): Promise<void> {
+  if (dir.trim() === '') {
+    throw new ShardmillError('USAGE', '--out is empty', {
+      hint: 'Name a folder with --out, for example --out out/.',
+    })
+  }
   if (!store.includes('://')) await assertApart(dir, store)
   const { state } = await inspectOutputFolder(dir)
   if (state === 'ours') return // may be up to date, and then nothing is written

@@ -141,15 +141,21 @@ export function makeOutput(
 }
 
 const noDigest = '0'.repeat(64) as Digest
-const seal = /(?<="digest": ")[0-9a-f]{64}(?="\n}\n$)/
+const seal = /^"digest": "[0-9a-f]{64}"\n}\n$/
+const sealLength = `"digest": "${noDigest}"\n}\n`.length
+
+/** The text, which ends with a digest, with another one there. */
+function withDigest(text: string, digest: string): string {
+  return `${text.slice(0, -sealLength)}"digest": "${digest}"\n}\n`
+}
 
 /** The manifest with its own digest put in. */
 function sealed(text: string): string {
-  return text.replace(seal, createHash('sha256').update(text).digest('hex'))
+  return withDigest(text, createHash('sha256').update(text).digest('hex'))
 }
 
 function isWhole(text: string): boolean {
-  return sealed(text.replace(seal, noDigest)) === text && seal.test(text)
+  return seal.test(text.slice(-sealLength)) && sealed(withDigest(text, noDigest)) === text
 }
 
 function facts({ digest, bytes }: BlobRef) {

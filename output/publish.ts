@@ -3,11 +3,12 @@
  * made durable, and then takes its name.
  */
 import { randomBytes } from 'node:crypto'
-import { mkdir, open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
+import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { copyOut, writeNewFile } from '../stages/copy-out.ts'
+import { makeFolder } from '../store/fs-calls.ts'
 import type { Digest, Store } from '../store/types.ts'
 import { fileDigest } from './file-digest.ts'
 import { inspectOutputFolder } from './folder.ts'
@@ -50,7 +51,7 @@ async function replace(target: string, output: Output, options: PublishOptions):
   const { store, signal } = options
   const copy = options.copyOut ?? ((blob, path) => copyOut(store, blob, path, signal))
   const fresh = siblingName(target, 'new')
-  await mkdir(fresh, { recursive: true })
+  await makeFolder(fresh)
   try {
     const total = output.files.reduce((sum, { bytes }) => sum + bytes, 0)
     let written = 0

@@ -1,6 +1,7 @@
 /** Locks on disk: `nanochat-sft.lock.json` beside `nanochat-sft.yaml`. */
 import { readFile, writeFile } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
 import type { Lock } from '../pipeline/lock.ts'
@@ -10,8 +11,30 @@ export function lockPath(recipe: string): string {
   return join(dirname(recipe), `${basename(recipe).replace(/\.ya?ml$/i, '')}.lock.json`)
 }
 
+/** As far as a build relies on a lock before it has compared it with what the recipe resolves to. */
+const lockShape = z.looseObject({
+  schema: z.literal(1),
+  tokenizer: z.looseObject({ file: z.looseObject({}) }),
+  splits: z.looseObject({ val: z.array(sourceShape()), train: z.array(sourceShape()) }),
+})
+
+function sourceShape() {
+  const files = z.record(z.string(), z.looseObject({}))
+  return z.looseObject({ origin: z.looseObject({ kind: z.string() }), aux: files })
+}
+
 export async function writeLock(path: string, lock: Lock): Promise<void> {
-  await writeFile(path, `${JSON.stringify(lock, null, 2)}\n`)
+  try {
+    await writeFile(path, `${JSON.stringify(lock, null, 2)}\n`)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    const why = code === 'ENOENT' ? 'its folder does not exist' : code === 'EISDIR' ? 'it is a folder' : code
+    throw new ShardmillError('OUTPUT', `the lock ${path} cannot be written: ${why}`, {
+      hint: 'Name a file in a folder that is there with --write-lock.',
+      cause: error,
+    })
+  }
 }
 
 export async function readLock(path: string): Promise<Lock> {
@@ -19,15 +42,18 @@ export async function readLock(path: string): Promise<Lock> {
   try {
     text = await readFile(path, 'utf8')
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    throw new ShardmillError('LOCKED', `there is no lock ${path}`, {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    const why = code === 'ENOENT' ? `there is no lock ${path}` : `the lock ${path} cannot be read (${code})`
+    throw new ShardmillError('LOCKED', why, {
       hint: 'Write one with `shardmill build … --write-lock`.',
+      cause: error,
     })
   }
   try {
-    const lock = JSON.parse(text) as Lock
-    if (lock.schema !== 1 || lock.splits === undefined) throw new TypeError('not a lock')
-    return lock
+    const lock: unknown = JSON.parse(text)
+    lockShape.parse(lock)
+    return lock as Lock
   } catch {
     throw new ShardmillError('LOCKED', 'is not a lock of this version of shardmill', {
       at: { file: path },

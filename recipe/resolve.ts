@@ -55,10 +55,18 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
     maxSeqLen: recipe.maxSeqLen,
     shardTokens: recipe.shardTokens,
     dtype: recipe.dtype,
-    shuffle: recipe.shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : recipe.shuffle,
+    shuffle: shuffleOf(recipe),
     onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
     splits: { val: await lockSplit('val'), train: await lockSplit('train') },
   }
+}
+
+/** The order of the splits: `order: sequence` is another way to say that nothing is shuffled. */
+function shuffleOf({
+  order,
+  shuffle = { kind: order === 'sequence' ? 'none' : 'python', seed: 42 },
+}: Recipe): Lock['shuffle'] {
+  return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
 }
 
 /** Every `repo@revision` a lock has pinned, for resolving the same recipe again without moving. */

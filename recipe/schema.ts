@@ -69,7 +69,7 @@ const tokenizerSchema = z.discriminatedUnion('kind', [
 
 const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
 
-export const recipeSchema = z.strictObject({
+const fields = z.strictObject({
   $schema: z.string().optional().describe('For editors; ignored'),
   kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
   name: z
@@ -107,8 +107,14 @@ export const recipeSchema = z.strictObject({
       }),
       z.strictObject({ kind: z.literal('none').describe('One source after the other') }),
     ])
-    .default({ kind: 'python', seed: 42 })
-    .describe('The order of each split, over all of its sources'),
+    .optional()
+    .describe('The order of each split, over all of its sources (default: python with seed 42, as nanochat)'),
+  order: z
+    .enum(['mixture', 'sequence'])
+    .optional()
+    .describe(
+      'mixture: shuffled as `shuffle` says, the default; sequence: one source after the other (a curriculum)',
+    ),
   onBadRow: z
     .enum(['fail', 'quarantine'])
     .default('fail')
@@ -124,6 +130,16 @@ export const recipeSchema = z.strictObject({
     val: sourceList.default([]).describe('Validation; finished and verified before train begins'),
     train: sourceList.min(1),
   }),
+})
+
+export const recipeSchema = fields.superRefine(({ order, shuffle }, context) => {
+  const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
+  if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
+    contradiction(
+      `is sequence, which keeps the sources in their order, but shuffle.kind is ${shuffle.kind}; leave one out`,
+    )
+  if (order === 'mixture' && shuffle?.kind === 'none')
+    contradiction('is mixture, which is shuffled, but shuffle.kind is none; leave one out')
 })
 
 /** A recipe as it stands after validation, defaults filled in. */

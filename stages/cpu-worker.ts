@@ -1,5 +1,5 @@
 /** What runs inside a worker thread: a stage call, the building of encoder tables, the checking of a blob. */
-import { buildTables, type EncoderTables } from '../bpe/index.ts'
+import type { EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
 import type { Digest, Store } from '../store/types.ts'
@@ -8,6 +8,7 @@ import type { StageOutput } from './define-stage.ts'
 import { cpuStages } from './index.ts'
 import { Meter } from './meter.ts'
 import { openStore } from './open-store.ts'
+import { buildTextTables } from './tokenizers/text-encoder.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
 export interface StageTask {
@@ -90,7 +91,7 @@ async function runStage(store: Store, { call, meter, tables }: StageTask): Promi
 }
 
 async function tablesOf(store: Store, vocabulary: Digest): Promise<EncoderTables> {
-  return buildTables(decodeVocabulary(await store.readBlobBytes(vocabulary)))
+  return buildTextTables(decodeVocabulary(await store.readBlobBytes(vocabulary)))
 }
 
 async function checkBlob(store: Store, blob: Digest): Promise<undefined> {

@@ -72,16 +72,20 @@ export class TokenWriter implements TokenSink {
   private runTrained: 0 | 1 = 0
   private runLength = 0
   private scratch = new Uint8Array(1 << 12)
-  private readonly encoder: Encoder
+  /** Whether there was more than `max` tokens; known for certain only with `exact`. */
+  over = false
+  private readonly encoder: Pick<Encoder, 'encode'> & { readonly room?: number }
   private readonly max: number
+  private readonly exact: boolean
 
-  constructor(encoder: Encoder, max: number) {
+  constructor(encoder: Pick<Encoder, 'encode'> & { readonly room?: number }, max: number, exact = false) {
     this.encoder = encoder
     this.max = max
+    this.exact = exact
   }
 
   get full(): boolean {
-    return this.length >= this.max
+    return this.exact ? this.over : this.length >= this.max
   }
 
   begin(): void {
@@ -89,21 +93,30 @@ export class TokenWriter implements TokenSink {
     this.runCount = 0
     this.runTrained = 0
     this.runLength = 0
+    this.over = false
   }
 
   special(id: number, trained: 0 | 1): void {
-    if (this.length >= this.max) return
+    if (this.length >= this.max) {
+      this.over = true
+      return
+    }
     if (this.length === this.ids.length) this.reserve(1)
     this.ids[this.length++] = id
     this.mark(1, trained)
   }
 
   text(bytes: Uint8Array, start: number, end: number, trained: 0 | 1): void {
+    if (start === end) return
     const room = this.max - this.length
-    if (room <= 0 || start === end) return
-    this.reserve(end - start)
+    if (room <= 0) {
+      this.over = true
+      return
+    }
+    this.reserve((end - start) * (this.encoder.room ?? 1))
     const before = this.length
-    const after = this.encoder.encode(bytes, start, end, this.ids, before, room)
+    const after = this.encoder.encode(bytes, start, end, this.ids, before, this.exact ? room + 1 : room)
+    if (after > this.max) this.over = true
     this.length = Math.min(after, this.max)
     this.mark(this.length - before, trained)
   }

@@ -3,29 +3,37 @@
  *
  * In:  one conversations blob, the vocabulary.   Out: one token block and its index.
  * Keeps: every conversation exactly once, in order, cut at maxSeqLen tokens (counted as truncated when it reaches
- * maxSeqLen, also when it just fits: the reference counts so).
+ * maxSeqLen, also when it just fits: the reference counts so; with exactCut only when it is longer).
  */
-import { createEncoder, type Encoder } from '../bpe/index.ts'
-import { readConversations } from './conversations.ts'
+
 import type { Digest, Store } from '../store/types.ts'
+import { readConversations } from './conversations.ts'
 import { defineStage, input, paramsOf, type StageContext } from './define-stage.ts'
+import type { TemplateOptions } from './templates/define-template.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
+import { createTextEncoder, type TextEncoder } from './tokenizers/text-encoder.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
 interface Params {
-  readonly template: { readonly name: string; readonly version: number }
+  readonly template: {
+    readonly name: string
+    readonly version: number
+    readonly options?: TemplateOptions
+  }
   readonly maxSeqLen: number
+  /** Where rows that are too long are left out, those that just fit must not be taken for them. */
+  readonly exactCut?: true
 }
 
 export const tokenize = defineStage({
   name: 'tokenize',
   async run(call, { store, signal, progress, encoderTables }) {
-    const { template, maxSeqLen } = paramsOf<Params>(call)
+    const { template, maxSeqLen, exactCut = false } = paramsOf<Params>(call)
     const vocabularyDigest = input(call, 'vocabulary')
     const { encoder, specials, vocabularySize } = await encoderOf(vocabularyDigest, store, encoderTables)
-    const render = templateOf(template.name).renderer(specials)
-    const tokens = new TokenWriter(encoder, maxSeqLen)
+    const render = templateOf(template.name).renderer(specials, template.options ?? {})
+    const tokens = new TokenWriter(encoder, maxSeqLen, exactCut)
     const writer = await store.createBlob()
     try {
       const block = new TokenBlockWriter(writer, vocabularySize > 65536 ? 4 : 2)
@@ -40,7 +48,7 @@ export const tokenize = defineStage({
           tokens.begin()
           render(frame, row, tokens)
           const trained = tokens.end()
-          const cut = tokens.length === maxSeqLen
+          const cut = exactCut ? tokens.over : tokens.length === maxSeqLen
           block.add(frame.sourceRow[row]!, tokens, trained, cut)
           total += tokens.length
           trainedTotal += trained
@@ -67,7 +75,7 @@ export const tokenize = defineStage({
 })
 
 interface ReadyEncoder {
-  readonly encoder: Encoder
+  readonly encoder: TextEncoder
   readonly specials: ReadonlyMap<string, number>
   readonly vocabularySize: number
 }
@@ -75,11 +83,15 @@ interface ReadyEncoder {
 /** One encoder a thread: what it has learned of one partition serves the next. */
 let known: { readonly digest: Digest; readonly ready: Promise<ReadyEncoder> } | undefined
 
-function encoderOf(digest: Digest, store: Store, encoderTables: StageContext['encoderTables']): Promise<ReadyEncoder> {
+function encoderOf(
+  digest: Digest,
+  store: Store,
+  encoderTables: StageContext['encoderTables'],
+): Promise<ReadyEncoder> {
   if (known?.digest === digest) return known.ready
   const ready = (async () => {
     const { specials, vocabularySize } = decodeVocabulary(await store.readBlobBytes(digest))
-    return { encoder: createEncoder(await encoderTables(digest)), specials, vocabularySize }
+    return { encoder: createTextEncoder(await encoderTables(digest)), specials, vocabularySize }
   })()
   known = { digest, ready }
   ready.catch(() => {

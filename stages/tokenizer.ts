@@ -2,15 +2,21 @@
  * tokenizer: a tokenizer file → the vocabulary in our own form, special tokens of the template included.
  */
 import { defineStage, fileName, input, paramsOf } from './define-stage.ts'
-import { readTokenizer } from './tokenizers/index.ts'
+import { checkTokenizerSize, readTokenizer, type TokenizerOptions } from './tokenizers/index.ts'
 import { encodeVocabulary } from './tokenizers/vocabulary.ts'
+
+interface Params extends TokenizerOptions {
+  readonly kind: string
+  readonly specials: readonly string[]
+}
 
 export const tokenizer = defineStage({
   name: 'tokenizer',
   async run(call, { store }) {
-    const { kind, specials } = paramsOf<{ kind: string; specials: readonly string[] }>(call)
-    const bytes = await store.readBlobBytes(input(call, 'file'))
-    const vocabulary = readTokenizer(kind, bytes, fileName(call), specials)
+    const { kind, specials, ...options } = paramsOf<Params>(call)
+    const file = input(call, 'file')
+    checkTokenizerSize(kind, (await store.statBlob(file)) ?? 0, fileName(call))
+    const vocabulary = readTokenizer(kind, await store.readBlobBytes(file), fileName(call), specials, options)
     return {
       outputs: { vocabulary: await store.putBlob(encodeVocabulary(vocabulary)) },
       stats: { vocabularySize: vocabulary.vocabularySize, bosId: vocabulary.bosId },

@@ -6,6 +6,7 @@
 
 import { constants, type Dirent, type Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { startSha256 } from './digest.ts'
 import type { BlobRef } from './types.ts'
@@ -57,8 +58,25 @@ export function rename(from: string, to: string): Promise<void> {
   return retrying(() => fs.rename(from, to))
 }
 
+/**
+ * Makes a folder and those above it; one that is there is fine. Step by step, because Node's own `recursive` never
+ * ends where a folder that is there says ENOENT (/proc, some mounts).
+ */
 export async function makeFolder(path: string): Promise<void> {
-  await retrying(() => fs.mkdir(path, { recursive: true }))
+  const make = () => retrying(() => fs.mkdir(path))
+  try {
+    await make().catch(async (error: unknown) => {
+      if (errno(error) !== 'ENOENT' || dirname(path) === path) throw error
+      await makeFolder(dirname(path))
+      await make()
+    })
+  } catch (error) {
+    // Also where another process was faster, and where a root or mount may not be made but is there.
+    const there = await fs.stat(path).catch(() => undefined)
+    if (there === undefined) throw error
+    if (!there.isDirectory())
+      throw Object.assign(new Error(`ENOTDIR: not a directory, mkdir '${path}'`), { code: 'ENOTDIR', path })
+  }
 }
 
 export function remove(path: string): Promise<void> {

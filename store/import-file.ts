@@ -115,7 +115,7 @@ async function alreadyThere(layout: Layout, path: string, expect: Expected): Pro
 }
 
 /** Only what lies in the scratch of this store is moved: a user's own file is never taken away. */
-async function isOwnScratch(layout: Layout, path: string): Promise<boolean> {
+export async function isOwnScratch(layout: Layout, path: string): Promise<boolean> {
   if (!(await lstat(path)).isFile()) return false
   const [file, scratch] = await Promise.all([realpath(path), realpath(layout.scratch)])
   return file.startsWith(scratch + sep)

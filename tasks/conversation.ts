@@ -13,6 +13,7 @@ import {
   roleOf,
   roles,
 } from '../stages/conversations.ts'
+import { BadRow } from '../stages/sources/define-source.ts'
 import type { BlobWriter, Digest } from '../store/types.ts'
 
 export interface Part {
@@ -38,38 +39,78 @@ export interface Conversation {
   readonly test?: string
 }
 
-/** What a row function writes, as a frame with one row. */
-export async function captureFrame(write: (out: ConversationWriter) => void): Promise<ConversationFrame> {
+/** Conversations that were written one after the other. */
+export interface Written {
+  /** The messages of conversation `i`; throws the BadRow that writing it threw. */
+  messages(i: number): Message[]
+}
+
+/** Writes conversations 0 to `count` with a row function; those that it refuses are kept as what it said. */
+export async function writeRows(
+  count: number,
+  write: (i: number, out: ConversationWriter) => void,
+): Promise<Written> {
   const chunks: Uint8Array[] = []
   const out = new ConversationWriter(memoryBlob(chunks))
-  out.beginRow(0)
-  write(out)
-  out.endRow()
-  const { digest } = await out.commit()
-  for await (const frame of readConversations({ readBlob: () => streamOf(chunks) }, digest)) return frame
-  throw new TypeError('a row was written, yet there is no frame')
+  const refused = new Map<number, BadRow>()
+  for (let i = 0; i < count; i++) {
+    out.beginRow(i)
+    try {
+      write(i, out)
+      out.endRow()
+    } catch (error) {
+      if (!(error instanceof BadRow)) throw error
+      out.dropRow()
+      refused.set(i, error)
+    }
+    if ((i & 63) === 63) await out.flushIfFull()
+  }
+  await out.commit()
+  const frames: ConversationFrame[] = []
+  // A frame is good until the next one is read.
+  for await (const frame of framesOf(chunks)) frames.push(structuredClone(frame))
+  const frameAt = new Uint32Array(count)
+  const rowAt = new Uint32Array(count)
+  frames.forEach(({ sourceRow, rows }, f) => {
+    for (let row = 0; row < rows; row++) {
+      frameAt[sourceRow[row]!] = f
+      rowAt[sourceRow[row]!] = row
+    }
+  })
+  return {
+    messages(i) {
+      const error = refused.get(i)
+      if (error !== undefined) throw error
+      return messagesOf(frames[frameAt[i]!]!, rowAt[i]!)
+    },
+  }
 }
 
 /** Messages as a frame with one row, for chat templates. */
-export function frameOf(messages: readonly Message[]): Promise<ConversationFrame> {
-  return captureFrame((out) => {
-    for (const { role, content } of messages) {
-      if (typeof content === 'string') {
-        out.beginMessage(roleOf[role])
-        out.appendString(content)
-        continue
-      }
-      out.beginListMessage(roleOf[role])
-      for (const { type, text } of content) {
-        out.beginPart(partTypeOf[type])
-        out.appendString(text)
-      }
+export async function frameOf(messages: readonly Message[]): Promise<ConversationFrame> {
+  const chunks: Uint8Array[] = []
+  const out = new ConversationWriter(memoryBlob(chunks))
+  out.beginRow(0)
+  for (const { role, content } of messages) {
+    if (typeof content === 'string') {
+      out.beginMessage(roleOf[role])
+      out.appendString(content)
+      continue
     }
-  })
+    out.beginListMessage(roleOf[role])
+    for (const { type, text } of content) {
+      out.beginPart(partTypeOf[type])
+      out.appendString(text)
+    }
+  }
+  out.endRow()
+  await out.commit()
+  for await (const frame of framesOf(chunks)) return frame
+  throw new TypeError('a row was written, yet there is no frame')
 }
 
 /** Row `row` of a frame as messages. */
-export function messagesOf(frame: ConversationFrame, row = 0): Message[] {
+function messagesOf(frame: ConversationFrame, row: number): Message[] {
   const { rowMessages, messageKind, messageParts, partType, partText, text } = frame
   const textOf = (p: number) =>
     Buffer.from(text.buffer, text.byteOffset + partText[p]!, partText[p + 1]! - partText[p]!).toString('utf8')
@@ -109,6 +150,9 @@ function memoryBlob(chunks: Uint8Array[]): BlobWriter {
   }
 }
 
-async function* streamOf(chunks: readonly Uint8Array[]): AsyncGenerator<Uint8Array> {
-  yield* chunks
+function framesOf(chunks: readonly Uint8Array[]): AsyncGenerator<ConversationFrame> {
+  async function* stream() {
+    yield* chunks
+  }
+  return readConversations({ readBlob: stream }, inMemory)
 }

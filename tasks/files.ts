@@ -12,8 +12,9 @@ import { createDownload } from '../stages/download.ts'
 import { openStore } from '../stages/open-store.ts'
 import { runStage } from '../stages/run-stage.ts'
 import type { AuxFile, TableOrigin } from '../stages/sources/define-source.ts'
-import type { FileStore } from '../store/file-store.ts'
 import type { RowFile } from './rows.ts'
+
+type OpenedStore = Awaited<ReturnType<typeof openStore>>
 
 export interface TaskContext {
   /** Folder of the store, for files of the hub; default: SHARDMILL_STORE of the environment. */
@@ -31,7 +32,7 @@ export interface TaskContext {
 export class TaskFiles {
   private readonly context: TaskContext
   private readonly signal: AbortSignal
-  private opened: Promise<FileStore> | undefined
+  private opened: Promise<OpenedStore> | undefined
   private connected: Hub | undefined
 
   constructor(context: TaskContext) {
@@ -111,7 +112,7 @@ export class TaskFiles {
     return this.connected
   }
 
-  private store(): Promise<FileStore> {
+  private store(): Promise<OpenedStore> {
     const { store = (this.context.env ?? process.env)['SHARDMILL_STORE'], onNotice } = this.context
     if (store === undefined || store === '') {
       throw new ShardmillError('USAGE', 'files of the hub need a store to be kept in', {

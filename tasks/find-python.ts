@@ -18,7 +18,7 @@ export const programEnv = { PATH: '/usr/bin:/bin' } as const
  * program has left processes behind, its time runs on, as it does for the reference while they hold its output open.
  */
 const first = `exec 4>&2 2>/dev/null
-env -i PATH="$PATH" "$@" 2>&4 4>&-
+( exec env -i PATH="$PATH" "$@" 2>&4 4>&- )
 code=$?
 while kill -s 0 -- -1; do sleep 0.1; done
 exit "$code"`

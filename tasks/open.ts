@@ -13,11 +13,11 @@ import type { LinesSource, Source, TableSource } from '../stages/sources/define-
 import { sources } from '../stages/sources/index.ts'
 import type { Json } from '../store/types.ts'
 import { evaluateAnswer, evaluateLetter } from './answers.ts'
-import { type Conversation, captureFrame, messagesOf } from './conversation.ts'
+import type { Conversation } from './conversation.ts'
 import { extrasOf } from './extras.ts'
 import { type TaskContext, TaskFiles } from './files.ts'
 import { evaluateProgram } from './humaneval.ts'
-import { openLines, openTable, type Rows } from './rows.ts'
+import { openItems, openLines, openTable, type Rows } from './rows.ts'
 import { type EvalType, type Slice, Task } from './task.ts'
 
 /** A task over one source. */
@@ -207,7 +207,11 @@ function fieldsOf(
     value === undefined
       ? `needs ${String(field)}${allowed}`
       : `${String(field)} is ${JSON.stringify(value)}${allowed || `: ${issue.message}`}`
-  throw new ShardmillError('USAGE', value === undefined ? `${source.task} ${why}` : `${source.task}: ${why}`)
+  throw new ShardmillError(
+    'USAGE',
+    value === undefined ? `${source.task} ${why}` : `${source.task}: ${why}`,
+    { hint: `It has: ${names}.` },
+  )
 }
 
 async function openRows(
@@ -232,10 +236,7 @@ async function openRows(
     names[role] = found.name
   }
   const write = source.generator(identity as Json, bytes, names)
-  return {
-    count: source.items(fields),
-    conversation: async (i) => ({ messages: messagesOf(await captureFrame((out) => write(i, out))) }),
-  }
+  return openItems(source.items(fields), write)
 }
 
 /** The source's own order: a permutation of all its rows. */

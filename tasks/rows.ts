@@ -14,10 +14,11 @@ import {
   readParquet,
   scanJsonLines,
 } from '../parquet/index.ts'
+import type { ConversationWriter } from '../stages/conversations.ts'
 import { batchOfObjects } from '../stages/object-columns.ts'
 import { BadRow, type LinesSource, type TableSource } from '../stages/sources/define-source.ts'
 import type { Json } from '../store/types.ts'
-import { type Conversation, captureFrame, messagesOf } from './conversation.ts'
+import { type Conversation, writeRows } from './conversation.ts'
 
 /** A file on this machine, and how errors call it. */
 export interface RowFile {
@@ -37,15 +38,22 @@ export interface Extras {
   of(batch: ColumnBatch, i: number): Omit<Conversation, 'messages'>
 }
 
-/** Bytes of decoded rows that a task keeps. Most task tables are smaller as a whole. */
+/** Bytes of rows, as they are in their files, of which a task keeps the conversations. Most tables are smaller. */
 const keptBytes = 256 << 20
 /** Of a file of JSON lines, read at once. */
 const partBytes = 4 << 20
+/** Generated conversations made at once, and about what one is. */
+const itemsAtOnce = 256
+const itemBytes = 1 << 10
+
+/** Rows that were read at once. */
+interface Batch {
+  readonly rows: number
+  conversation(i: number): Conversation
+}
 
 /** A run of rows that is read at once. */
-interface Chunk<Batch> {
-  readonly file: string
-  readonly first: number
+interface Chunk {
   readonly rows: number
   readonly bytes: number
   load(): Promise<Batch[]>
@@ -60,96 +68,104 @@ export async function openTable(
 ): Promise<Rows> {
   const own = source.columns(identity)
   const columns = extras === undefined ? own : extras.columns(own)
-  const chunks: Omit<Chunk<TableBatch>, 'first'>[] = []
+  const write = source.rows(identity)
+  const take = async (batch: ColumnBatch, placeOf: (i: number) => Place): Promise<Batch> => {
+    const written = await writeRows(batch.rows, (i, out) => {
+      const broken = batch.badRows?.get(i)
+      if (broken !== undefined) throw new BadRow(broken)
+      write(batch, i, out)
+    })
+    return {
+      rows: batch.rows,
+      conversation: (i) =>
+        atRow(placeOf(i), () => ({ messages: written.messages(i), ...extras?.of(batch, i) })),
+    }
+  }
+  const chunks: Chunk[] = []
   for (const file of files) {
     const opened = byteSource(file)
-    chunks.push(
-      ...(file.reader === 'parquet'
-        ? await parquetChunks(opened, columns)
-        : tableLineChunks(opened, columns)),
-    )
+    if (file.reader === 'parquet') chunks.push(...(await parquetChunks(opened, columns, take)))
+    else {
+      const takeLines = (lines: JsonLineBatch) =>
+        take(batchOfObjects(lines, columns), (i) => ({ file: file.name, line: lines[i]!.line }))
+      chunks.push(...lineChunks(opened, takeLines))
+    }
   }
-  const write = source.rows(identity)
-  return randomAccess(chunks, rowsOfTable, async ({ batch, lines }, i, file) => {
-    const at = { file, ...(lines === undefined ? { row: batch.firstRow + i } : { line: lines[i]! }) }
-    const broken = batch.badRows?.get(i)
-    if (broken !== undefined) throw new ShardmillError('BAD_ROW', broken, { at })
-    return atRow(at, async () => {
-      const frame = await captureFrame((out) => write(batch, i, out))
-      return { messages: messagesOf(frame), ...extras?.of(batch, i) }
-    })
-  })
+  return randomAccess(chunks)
 }
 
 /** Lines of a JSON-lines file, each parsed by itself. */
 export async function openLines(source: LinesSource<never>, file: RowFile | undefined): Promise<Rows> {
-  const chunks = file === undefined ? [] : lineChunks(byteSource(file), (batch) => batch)
-  const rowsOf = (batch: JsonLineBatch) => batch.length
-  return randomAccess(chunks, rowsOf, async (batch, i, name) => {
-    const { line, value, error } = batch[i]!
-    const at = { file: name, line }
-    if (error !== undefined) throw new ShardmillError('BAD_ROW', error, { at })
-    return atRow(at, async () => ({
-      messages: messagesOf(await captureFrame((out) => source.line(value, out))),
-    }))
-  })
+  if (file === undefined) return randomAccess([])
+  const take = async (lines: JsonLineBatch): Promise<Batch> => {
+    const written = await writeRows(lines.length, (i, out) => {
+      const { value, error } = lines[i]!
+      if (error !== undefined) throw new BadRow(error)
+      source.line(value, out)
+    })
+    return {
+      rows: lines.length,
+      conversation: (i) =>
+        atRow({ file: file.name, line: lines[i]!.line }, () => ({ messages: written.messages(i) })),
+    }
+  }
+  return randomAccess(lineChunks(byteSource(file), take))
+}
+
+/** Conversations made from nothing but their number. */
+export function openItems(count: number, write: (i: number, out: ConversationWriter) => void): Rows {
+  const chunkOf = (first: number): Chunk => {
+    const rows = Math.min(itemsAtOnce, count - first)
+    return {
+      rows,
+      bytes: rows * itemBytes,
+      load: async () => {
+        const written = await writeRows(rows, (i, out) => write(first + i, out))
+        return [{ rows, conversation: (i) => ({ messages: written.messages(i) }) }]
+      },
+    }
+  }
+  return cached(count, (row) => Math.floor(row / itemsAtOnce) * itemsAtOnce, chunkOf)
 }
 
 /** A bad row's error, with its place. */
-async function atRow(at: Place, work: () => Promise<Conversation>): Promise<Conversation> {
+function atRow(at: Place, make: () => Conversation): Conversation {
   try {
-    return await work()
+    return make()
   } catch (error) {
     if (error instanceof BadRow) throw new ShardmillError('BAD_ROW', error.message, { at })
     throw error
   }
 }
 
-interface TableBatch {
-  readonly batch: ColumnBatch
-  /** Of JSON lines: the number of each row's line. */
-  readonly lines?: readonly number[]
-}
-
-const rowsOfTable = ({ batch }: TableBatch) => batch.rows
-
 async function parquetChunks(
   source: ByteSource,
   columns: Readonly<Record<string, ColumnType>>,
-): Promise<Omit<Chunk<TableBatch>, 'first'>[]> {
+  take: (batch: ColumnBatch, placeOf: (i: number) => Place) => Promise<Batch>,
+): Promise<Chunk[]> {
   const parquet = await openParquet(source)
   checkColumns(parquet, columns)
-  return parquet.rowGroups.map(({ rows, bytes }, i) => ({
-    file: source.name,
+  return parquet.rowGroups.map(({ rows, bytes }, group) => ({
     rows,
     bytes,
     load: async () => {
-      const batches: TableBatch[] = []
-      for await (const batch of readParquet(parquet, { from: i, to: i + 1 }, columns)) batches.push({ batch })
+      const batches: Batch[] = []
+      for await (const batch of readParquet(parquet, { from: group, to: group + 1 }, columns))
+        batches.push(await take(batch, (i) => ({ file: source.name, row: batch.firstRow + i })))
       return batches
     },
   }))
 }
 
-function tableLineChunks(source: ByteSource, columns: Readonly<Record<string, ColumnType>>) {
-  return lineChunks(
-    source,
-    (batch): TableBatch => ({
-      batch: batchOfObjects(batch, columns),
-      lines: batch.map(({ line }) => line),
-    }),
-  )
-}
-
-function lineChunks<Batch>(
-  source: ByteSource,
-  take: (batch: JsonLineBatch) => Batch,
-): Omit<Chunk<Batch>, 'first'>[] {
+function lineChunks(source: ByteSource, take: (lines: JsonLineBatch) => Promise<Batch>): Chunk[] {
   return scanJsonLines(source, partBytes).partitions.map((part) => ({
-    file: source.name,
     rows: part.rows,
     bytes: part.end - part.start,
-    load: async () => [...readJsonLines(source, part)].map(take),
+    load: async () => {
+      const batches: Batch[] = []
+      for (const lines of readJsonLines(source, part)) batches.push(await take(lines))
+      return batches
+    },
   }))
 }
 
@@ -172,57 +188,63 @@ function byteSource({ path, name }: RowFile): ByteSource {
   }
 }
 
-function randomAccess<Batch>(
-  parts: readonly Omit<Chunk<Batch>, 'first'>[],
-  rowsOf: (batch: Batch) => number,
-  read: (batch: Batch, i: number, file: string) => Promise<Conversation>,
-): Rows {
+function randomAccess(chunks: readonly Chunk[]): Rows {
+  const firsts: number[] = []
   let count = 0
-  const chunks: Chunk<Batch>[] = parts.map((part) => {
-    const first = count
-    count += part.rows
-    return { ...part, first }
-  })
-  /** By chunk; the one used last stands last. */
-  const kept = new Map<Chunk<Batch>, Promise<Batch[]>>()
-  const batchesOf = (chunk: Chunk<Batch>) => {
-    const batches = kept.get(chunk) ?? chunk.load()
-    kept.delete(chunk)
-    kept.set(chunk, batches)
-    let bytes = 0
-    for (const { bytes: size } of kept.keys()) bytes += size
-    for (const oldest of kept.keys()) {
-      if (bytes <= keptBytes || oldest === chunk) break
-      kept.delete(oldest)
-      bytes -= oldest.bytes
+  for (const { rows } of chunks) {
+    firsts.push(count)
+    count += rows
+  }
+  const firstOf = (row: number) => firsts[lastAtMost(firsts, row)]!
+  return cached(count, firstOf, (first) => chunks[lastAtMost(firsts, first)]!)
+}
+
+/** Single rows, of chunks that are known by their first row. What was read last is kept, up to a limit. */
+function cached(count: number, firstOf: (row: number) => number, chunkOf: (first: number) => Chunk): Rows {
+  /** By first row; the one used last stands last. */
+  const kept = new Map<number, { readonly bytes: number; readonly batches: Promise<Batch[]> }>()
+  const batchesAt = (first: number) => {
+    let entry = kept.get(first)
+    if (entry === undefined) {
+      const chunk = chunkOf(first)
+      entry = { bytes: chunk.bytes, batches: chunk.load() }
+      entry.batches.catch(() => kept.delete(first))
     }
-    batches.catch(() => kept.delete(chunk))
-    return batches
+    kept.delete(first)
+    kept.set(first, entry)
+    let bytes = 0
+    for (const { bytes: size } of kept.values()) bytes += size
+    for (const [oldest, { bytes: size }] of kept) {
+      if (bytes <= keptBytes || oldest === first) break
+      kept.delete(oldest)
+      bytes -= size
+    }
+    return entry.batches
   }
   return {
     count,
     async conversation(row) {
-      const chunk = chunks[chunkAt(chunks, row)]!
-      let at = row - chunk.first
-      for (const batch of await batchesOf(chunk)) {
-        const rows = rowsOf(batch)
-        if (at < rows) return read(batch, at, chunk.file)
-        at -= rows
+      const first = firstOf(row)
+      let at = row - first
+      for (const batch of await batchesAt(first)) {
+        if (at < batch.rows) return batch.conversation(at)
+        at -= batch.rows
       }
-      throw new ShardmillError('BAD_FILE', `ended before row ${row}; did it change while it was read?`, {
-        at: { file: chunk.file },
-      })
+      throw new ShardmillError(
+        'BAD_FILE',
+        `the file ended before row ${row}; it has changed since it was opened`,
+      )
     },
   }
 }
 
-/** The last chunk that begins at or before `row`; those without rows are passed over. */
-function chunkAt(chunks: readonly { readonly first: number }[], row: number): number {
+/** The last of ascending numbers that is at most `value`. */
+function lastAtMost(ascending: readonly number[], value: number): number {
   let low = 0
-  let high = chunks.length - 1
+  let high = ascending.length - 1
   while (low < high) {
     const middle = (low + high + 1) >> 1
-    if (chunks[middle]!.first <= row) low = middle
+    if (ascending[middle]! <= value) low = middle
     else high = middle - 1
   }
   return low

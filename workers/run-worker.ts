@@ -19,7 +19,7 @@ import { createHub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
 import { openStore } from '../stages/open-store.ts'
 import { createStagePool, type StagePool } from '../stages/pool.ts'
-import type { FileStore } from '../store/file-store.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 import { type QueueName, queues } from '../workflows/names.ts'
 import { connectWorker, type TemporalSettings } from './connect.ts'
 import { StoreHold } from './store-hold.ts'
@@ -106,7 +106,7 @@ function optionsFor(queue: QueueName, bundle: string, deps: Dependencies, { thre
 
 function dependencies(
   { env }: WorkerSettings,
-  store: FileStore,
+  store: ManagedStore,
   hold: StoreHold,
   identity: string,
   pool: () => StagePool,

@@ -1,18 +1,18 @@
 /** Keeps garbage collection away from the store while a worker has work, and for a while after it. */
-import type { FileStore } from '../store/file-store.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 import type { Lease } from '../store/leases.ts'
 
 /** Between two stages of a build a worker may have nothing to do for a moment. */
 const lingerMs = 60_000
 
 export class StoreHold {
-  private readonly store: FileStore
+  private readonly store: ManagedStore
   private readonly lingering: number
   private busy = 0
   private lease: Promise<Lease> | undefined
   private timer: NodeJS.Timeout | undefined
 
-  constructor(store: FileStore, lingering = lingerMs) {
+  constructor(store: ManagedStore, lingering = lingerMs) {
     this.store = store
     this.lingering = lingering
   }

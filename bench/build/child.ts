@@ -2,12 +2,19 @@
  * One build in a process of its own, as `shardmill build` runs it, with an observer that takes the time of each
  * stage. Prints one JSON object: bench/build.ts starts it and reads that.
  */
-import { readFile } from 'node:fs/promises'
+
 import { readFileSync } from 'node:fs'
+import { readFile } from 'node:fs/promises'
 import { build } from '../../engine/build.ts'
 import { StageClock } from './stage-clock.ts'
 
-const [recipe, out, store, threads, endpoint] = process.argv.slice(2) as [string, string, string, string, string]
+const [recipe, out, store, threads, endpoint] = process.argv.slice(2) as [
+  string,
+  string,
+  string,
+  string,
+  string,
+]
 const clock = new StageClock()
 const started = performance.now()
 let publishing = 0

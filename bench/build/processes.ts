@@ -29,7 +29,11 @@ export interface Finished {
 }
 
 /** Runs a program to its end; throws with what it said when it fails. */
-export function runProcess(command: string, args: readonly string[], env: NodeJS.ProcessEnv = process.env): Promise<Finished> {
+export function runProcess(
+  command: string,
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = process.env,
+): Promise<Finished> {
   return new Promise((resolve, reject) => {
     const started = performance.now()
     const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] })
@@ -49,8 +53,21 @@ export function runProcess(command: string, args: readonly string[], env: NodeJS
   })
 }
 
-export async function runBuild(recipe: string, out: string, store: string, threads: number, endpoint: string): Promise<BuildFigures> {
-  const { stdout } = await runProcess(process.execPath, [childPath, recipe, out, store, String(threads), endpoint])
+export async function runBuild(
+  recipe: string,
+  out: string,
+  store: string,
+  threads: number,
+  endpoint: string,
+): Promise<BuildFigures> {
+  const { stdout } = await runProcess(process.execPath, [
+    childPath,
+    recipe,
+    out,
+    store,
+    String(threads),
+    endpoint,
+  ])
   return JSON.parse(stdout) as BuildFigures
 }
 
@@ -61,7 +78,9 @@ export interface HubServer {
 
 /** `shardmill hub` over a folder. */
 export async function startHub(folder: string): Promise<HubServer> {
-  const child: ChildProcess = spawn(process.execPath, [cliPath, 'hub', folder, '--port', '0'], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child: ChildProcess = spawn(process.execPath, [cliPath, 'hub', folder, '--port', '0'], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const lines = createInterface({ input: child.stdout! })
   const endpoint = await new Promise<string>((resolve, reject) => {
     lines.once('line', resolve)

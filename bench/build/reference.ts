@@ -32,11 +32,24 @@ export async function findPython(): Promise<string | undefined> {
 export async function runReference(python: string, corpus: Corpus, out: string): Promise<ReferenceFigures> {
   const { hub, words, phrasebook, identity, simpleSpelling, spellingBee, mmluStop, gsm8kStop } = corpus
   const args = {
-    hub, words, phrasebook, identity, out,
-    tokenizer: 'gpt2', 'max-seq-len': 2048, 'shard-size': 10_000_000,
-    'simple-spelling': simpleSpelling, 'spelling-bee': spellingBee, 'mmlu-stop': mmluStop, 'gsm8k-stop': gsm8kStop,
+    hub,
+    words,
+    phrasebook,
+    identity,
+    out,
+    tokenizer: 'gpt2',
+    'max-seq-len': 2048,
+    'shard-size': 10_000_000,
+    'simple-spelling': simpleSpelling,
+    'spelling-bee': spellingBee,
+    'mmlu-stop': mmluStop,
+    'gsm8k-stop': gsm8kStop,
   }
-  const { seconds, stderr } = await runProcess(python, [script, ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]), '--timings'])
+  const { seconds, stderr } = await runProcess(python, [
+    script,
+    ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    '--timings',
+  ])
   const line = stderr.split('\n').findLast((text) => text.startsWith('{')) ?? '{}'
   return { seconds, phases: JSON.parse(line) as Record<string, number> }
 }
@@ -53,5 +66,7 @@ export async function differences(ours: string, theirs: string): Promise<string[
 }
 
 async function digest(path: string): Promise<string> {
-  return createHash('sha256').update(await readFile(path)).digest('hex')
+  return createHash('sha256')
+    .update(await readFile(path))
+    .digest('hex')
 }

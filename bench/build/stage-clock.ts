@@ -15,7 +15,10 @@ export interface StageTime {
 }
 
 export class StageClock implements BuildObserver {
-  private readonly times = new Map<string, { count: number; seconds: number; rows: number; bytes: number; tokens: number }>()
+  private readonly times = new Map<
+    string,
+    { count: number; seconds: number; rows: number; bytes: number; tokens: number }
+  >()
   private readonly running = new Map<string, string>()
   private readonly meters = new Map<string, Meter>()
   private last = performance.now()

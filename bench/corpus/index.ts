@@ -3,7 +3,15 @@
  * conversations, 1.4 GB of text beside the rest), as a folder in the hub's layout with a recipe. Made from nothing but
  * packages of this project, the same on every machine.
  */
-import { createReadStream, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  createReadStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -44,9 +52,15 @@ export async function makeCorpus(dir: string, scale: number, threads: number): P
   const tasks = tablesOf(corpus)
   for (const { path } of tasks) mkdirSync(dirname(path), { recursive: true })
   const textBytes = await inThreads(tasks, threads)
-  for (const [name, text] of Object.entries(readmes)) writeFileSync(join(corpus.hub, 'datasets', name, 'README.md'), text)
+  for (const [name, text] of Object.entries(readmes))
+    writeFileSync(join(corpus.hub, 'datasets', name, 'README.md'), text)
   writeFileSync(corpus.words, readFileSync(wordListPath))
-  writeFileSync(corpus.phrasebook, readFileSync(fileURLToPath(new URL('../../../test/fixtures/golden-sft/phrasebook.json', import.meta.url))))
+  writeFileSync(
+    corpus.phrasebook,
+    readFileSync(
+      fileURLToPath(new URL('../../../test/fixtures/golden-sft/phrasebook.json', import.meta.url)),
+    ),
+  )
   writeFileSync(corpus.identity, identityLines())
   writeFileSync(corpus.recipe, recipeOf(corpus))
   const made = { ...corpus, textBytes }
@@ -56,7 +70,14 @@ export async function makeCorpus(dir: string, scale: number, threads: number): P
 }
 
 function places(dir: string) {
-  return { dir, hub: join(dir, 'hub'), recipe: join(dir, 'recipe.yaml'), words: join(dir, 'words.txt'), phrasebook: join(dir, 'phrasebook.json'), identity: join(dir, 'identity_conversations.jsonl') }
+  return {
+    dir,
+    hub: join(dir, 'hub'),
+    recipe: join(dir, 'recipe.yaml'),
+    words: join(dir, 'words.txt'),
+    phrasebook: join(dir, 'phrasebook.json'),
+    identity: join(dir, 'identity_conversations.jsonl'),
+  }
 }
 
 function sizes(scale: number) {
@@ -75,8 +96,18 @@ function tablesOf({ hub, scale }: { hub: string; scale: number }): TableTask[] {
   }))
   return [
     ...smoltalk,
-    { path: at('HuggingFaceTB/smol-smoltalk/data/test-00000-of-00001.parquet'), table: 'smoltalk', rows: of(24_200), seed: 110 },
-    { path: at('cais/mmlu/auxiliary_train/train-00000-of-00001.parquet'), table: 'mmlu-nested', rows: of(99_842), seed: 120 },
+    {
+      path: at('HuggingFaceTB/smol-smoltalk/data/test-00000-of-00001.parquet'),
+      table: 'smoltalk',
+      rows: of(24_200),
+      seed: 110,
+    },
+    {
+      path: at('cais/mmlu/auxiliary_train/train-00000-of-00001.parquet'),
+      table: 'mmlu-nested',
+      rows: of(99_842),
+      seed: 120,
+    },
     { path: at('cais/mmlu/all/test-00000-of-00001.parquet'), table: 'mmlu', rows: of(14_042), seed: 121 },
     { path: at('openai/gsm8k/main/train-00000-of-00001.parquet'), table: 'gsm8k', rows: of(7473), seed: 130 },
     { path: at('openai/gsm8k/main/test-00000-of-00001.parquet'), table: 'gsm8k', rows: of(1319), seed: 131 },
@@ -85,12 +116,20 @@ function tablesOf({ hub, scale }: { hub: string; scale: number }): TableTask[] {
 
 const configs = (entries: Readonly<Record<string, Readonly<Record<string, string>>>>) =>
   `---\nconfigs:\n${Object.entries(entries)
-    .map(([name, files]) => `- config_name: ${name}\n  data_files:\n${Object.entries(files).map(([split, path]) => `  - split: ${split}\n    path: ${path}\n`).join('')}`)
+    .map(
+      ([name, files]) =>
+        `- config_name: ${name}\n  data_files:\n${Object.entries(files)
+          .map(([split, path]) => `  - split: ${split}\n    path: ${path}\n`)
+          .join('')}`,
+    )
     .join('')}---\n`
 
 const readmes: Readonly<Record<string, string>> = {
   'HuggingFaceTB/smol-smoltalk': configs({ default: { train: 'data/train-*', test: 'data/test-*' } }),
-  'cais/mmlu': configs({ all: { test: 'all/test-*' }, auxiliary_train: { train: 'auxiliary_train/train-*' } }),
+  'cais/mmlu': configs({
+    all: { test: 'all/test-*' },
+    auxiliary_train: { train: 'auxiliary_train/train-*' },
+  }),
   'openai/gsm8k': configs({ main: { train: 'main/train-*', test: 'main/test-*' } }),
 }
 
@@ -101,7 +140,14 @@ function identityLines(): string {
     text.line(size)
     return Buffer.from(text.bytes.subarray(0, text.length)).toString('utf8')
   }
-  return Array.from({ length: 1000 }, () => `${JSON.stringify([{ role: 'user', content: said(40) }, { role: 'assistant', content: said(300) }])}\n`).join('')
+  return Array.from(
+    { length: 1000 },
+    () =>
+      `${JSON.stringify([
+        { role: 'user', content: said(40) },
+        { role: 'assistant', content: said(300) },
+      ])}\n`,
+  ).join('')
 }
 
 function recipeOf({ simpleSpelling, spellingBee, mmluStop, gsm8kStop }: ReturnType<typeof sizes>): string {

@@ -104,13 +104,25 @@ export class ParquetFile {
       page(2, values.length, plainStrings(values))
       dataAt = this.at
       const width = Math.max(1, 32 - Math.clz32(values.length - 1))
-      page(0, leaf.count, Buffer.concat([...levels(leaf, 0, leaf.count), Buffer.from([width]), packed(indices, width)]))
+      page(
+        0,
+        leaf.count,
+        Buffer.concat([...levels(leaf, 0, leaf.count), Buffer.from([width]), packed(indices, width)]),
+      )
     } else {
       const { bytes, starts } = leaf.plain!
       for (let from = 0; from < leaf.count; ) {
         let to = from + 1
-        while (to < leaf.count && (starts[to]! - starts[from]! < pageBytes || (leaf.repetition?.[to] ?? 0) !== 0)) to++
-        page(0, to - from, Buffer.concat([...levels(leaf, from, to), bytes.subarray(starts[from]!, starts[to]!)]))
+        while (
+          to < leaf.count &&
+          (starts[to]! - starts[from]! < pageBytes || (leaf.repetition?.[to] ?? 0) !== 0)
+        )
+          to++
+        page(
+          0,
+          to - from,
+          Buffer.concat([...levels(leaf, from, to), bytes.subarray(starts[from]!, starts[to]!)]),
+        )
         from = to
       }
     }
@@ -132,7 +144,10 @@ export class ParquetFile {
       if (node.list === true) out.i32(6, 3)
       out.stop()
     }
-    out.i64(3, this.groups.reduce((sum, { rows }) => sum + rows, 0))
+    out.i64(
+      3,
+      this.groups.reduce((sum, { rows }) => sum + rows, 0),
+    )
     out.list(4, 12, this.groups.length)
     for (const { rows, chunks } of this.groups) {
       out.element()
@@ -156,7 +171,10 @@ export class ParquetFile {
         out.end()
         out.stop()
       }
-      out.i64(2, chunks.reduce((sum, chunk) => sum + chunk.uncompressed, 0))
+      out.i64(
+        2,
+        chunks.reduce((sum, chunk) => sum + chunk.uncompressed, 0),
+      )
       out.i64(3, rows)
       out.stop()
     }

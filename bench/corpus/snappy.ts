@@ -20,7 +20,14 @@ export function snappyCompress(input: Uint8Array): Uint8Array {
   return out.subarray(0, at)
 }
 
-function compressBlock(input: Uint8Array, view: DataView, start: number, end: number, out: Uint8Array, at: number): number {
+function compressBlock(
+  input: Uint8Array,
+  view: DataView,
+  start: number,
+  end: number,
+  out: Uint8Array,
+  at: number,
+): number {
   table.fill(-1)
   let literal = start
   let i = start

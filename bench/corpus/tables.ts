@@ -35,7 +35,11 @@ export function writeTable({ path, table, rows, seed }: TableTask, words: Words)
 const mmluFields: readonly Node[] = [
   string('question'),
   string('subject'),
-  { name: 'choices', list: true, children: [{ name: 'list', repetition: 'repeated', children: [string('element')] }] },
+  {
+    name: 'choices',
+    list: true,
+    children: [{ name: 'list', repetition: 'repeated', children: [string('element')] }],
+  },
   { name: 'answer', leaf: 'int64' },
 ]
 
@@ -44,7 +48,13 @@ const schemas: Readonly<Record<TableTask['table'], readonly Node[]>> = {
     {
       name: 'messages',
       list: true,
-      children: [{ name: 'list', repetition: 'repeated', children: [{ name: 'element', children: [string('content'), string('role')] }] }],
+      children: [
+        {
+          name: 'list',
+          repetition: 'repeated',
+          children: [{ name: 'element', children: [string('content'), string('role')] }],
+        },
+      ],
     },
     string('source'),
   ],
@@ -70,7 +80,8 @@ class Leaf {
     this.starts[this.count++] = this.length
     this.repetition.push(repetition)
     const size = end - start
-    if (this.length + size + 8 > this.bytes.length) this.bytes = Buffer.concat([this.bytes, Buffer.alloc(this.bytes.length + size)])
+    if (this.length + size + 8 > this.bytes.length)
+      this.bytes = Buffer.concat([this.bytes, Buffer.alloc(this.bytes.length + size)])
     this.bytes.writeUInt32LE(size, this.length)
     this.bytes.set(from.subarray(start, end), this.length + 4)
     this.length += 4 + size
@@ -99,7 +110,13 @@ class Leaf {
 }
 
 const roles = ['user', 'assistant', 'system']
-const sources = ['smol-magpie-ultra', 'openhermes-100k', 'self-oss-instruct', 'smol-summarize', 'everyday-conversations']
+const sources = [
+  'smol-magpie-ultra',
+  'openhermes-100k',
+  'self-oss-instruct',
+  'smol-summarize',
+  'everyday-conversations',
+]
 
 function smoltalk(rows: number, text: TextSampler, random: Random): LeafData[] {
   const content = new Leaf()
@@ -127,8 +144,21 @@ function smoltalk(rows: number, text: TextSampler, random: Random): LeafData[] {
   const path = ['messages', 'list', 'element']
   return [
     content.data([...path, 'content'], 'string', 4, true),
-    { path: [...path, 'role'], type: 'string', maxDef: 4, repetition: Uint8Array.from(repetition), count: role.length, dictionary: { values: roles, indices: Uint8Array.from(role) } },
-    { path: ['source'], type: 'string', maxDef: 1, count: rows, dictionary: { values: sources, indices: source } },
+    {
+      path: [...path, 'role'],
+      type: 'string',
+      maxDef: 4,
+      repetition: Uint8Array.from(repetition),
+      count: role.length,
+      dictionary: { values: roles, indices: Uint8Array.from(role) },
+    },
+    {
+      path: ['source'],
+      type: 'string',
+      maxDef: 1,
+      count: rows,
+      dictionary: { values: sources, indices: source },
+    },
   ]
 }
 
@@ -152,7 +182,13 @@ function mmlu(rows: number, text: TextSampler, random: Random, nested: boolean):
   const deeper = nested ? 1 : 0
   return [
     question.data([...outer, 'question'], 'string', 1 + deeper, false),
-    { path: [...outer, 'subject'], type: 'string', maxDef: 1 + deeper, count: rows, dictionary: { values: ['', 'anatomy'], indices: subject } },
+    {
+      path: [...outer, 'subject'],
+      type: 'string',
+      maxDef: 1 + deeper,
+      count: rows,
+      dictionary: { values: ['', 'anatomy'], indices: subject },
+    },
     choices.data([...outer, 'choices', 'list', 'element'], 'string', 3 + deeper, true),
     answer.data([...outer, 'answer'], 'int64', 1 + deeper, false),
   ]

@@ -10,10 +10,43 @@ const zipfBits = 18
 const space = 0x20
 const newline = 0x0a
 
-const openers = ['Sure! ', 'Of course. ', 'Here is ', 'I think ', "Let's ", 'You can ', 'To do this, ', "It's ", 'Yes, ', 'In general, ']
+const openers = [
+  'Sure! ',
+  'Of course. ',
+  'Here is ',
+  'I think ',
+  "Let's ",
+  'You can ',
+  'To do this, ',
+  "It's ",
+  'Yes, ',
+  'In general, ',
+]
 const endings = ['.', '.', '.', '.', '.', '.', '.', '?', '!', ':', '...', ';']
 const contractions = ["'s", "'t", "n't", "'re", "'ll", "'ve", "'d", "'m"]
-const syllables = ['ka', 'ren', 'zo', 'mi', 'tal', 'vor', 'quin', 'el', 'sha', 'bru', 'dor', 'ny', 'xi', 'gar', 'lo', 'then', 'wu', 'pra', 'ost', 'ix']
+const syllables = [
+  'ka',
+  'ren',
+  'zo',
+  'mi',
+  'tal',
+  'vor',
+  'quin',
+  'el',
+  'sha',
+  'bru',
+  'dor',
+  'ny',
+  'xi',
+  'gar',
+  'lo',
+  'then',
+  'wu',
+  'pra',
+  'ost',
+  'ix',
+]
+const quotes = ['""', '()', '**', '``', "''"]
 const accents = ['é', 'è', 'ü', 'ñ', 'ç', 'ø', 'ß', 'ó', 'ā', 'ł']
 const emoji = ['😀', '👍', '🎉', '🚀', '❤️', '🤔', '✅', '👩‍💻', '🌍', '🔥']
 const operators = [' + ', ' - ', ' * ', ' / ', ' == ', ' and ', ' % ', ' >= ']
@@ -124,7 +157,10 @@ export class TextSampler {
   private again(): void {
     const { bytes, random } = this
     let from = this.length - 1 - random.below(4000)
-    if (from < 0) return this.copy(this.pick(), 0)
+    if (from < 0) {
+      this.copy(this.pick(), 0)
+      return
+    }
     while (bytes[from] !== space && from < this.length - 1) from++
     let end = Math.min(this.length, from + 10 + random.below(60))
     while (end < this.length && bytes[end]! < 0x80 && bytes[end] !== space) end++
@@ -135,28 +171,33 @@ export class TextSampler {
 
   private oddWord(odd: number): void {
     const { random } = this
-    if (odd < 236) return this.string(this.number())
-    if (odd < 241) {
+    if (odd < 236) {
+      this.string(this.number())
+    } else if (odd < 241) {
       this.copy(this.pick(), 0)
-      return this.string(contractions[random.below(contractions.length)]!)
-    }
-    if (odd < 246) return this.copy(this.pick(), 32)
-    if (odd < 249) return this.name()
-    const around = ['""', '()', '**', '``', "''"][random.below(5)]!
-    if (odd < 252) {
+      this.string(contractions[random.below(contractions.length)]!)
+    } else if (odd < 246) {
+      this.copy(this.pick(), 32)
+    } else if (odd < 249) {
+      this.name()
+    } else if (odd < 252) {
+      const around = quotes[random.below(quotes.length)]!
       this.string(around[0]!)
       this.copy(this.pick(), 0)
-      return this.string(around[1]!)
-    }
-    if (odd < 254) {
+      this.string(around[1]!)
+    } else if (odd < 254) {
       this.copy(this.pick(), 0)
       this.string('-')
-      return this.copy(this.pick(), 0)
+      this.copy(this.pick(), 0)
+    } else if (odd === 254) {
+      if (random.chance(0.1)) this.string(emoji[random.below(emoji.length)]!)
+      else this.name()
+    } else if (random.chance(0.8)) {
+      this.copy(this.pick(), 32)
+    } else {
+      this.string(`https://www.${syllables[random.below(20)]}${syllables[random.below(20)]}.com/`)
+      this.word()
     }
-    if (odd === 254) return random.chance(0.1) ? this.string(emoji[random.below(emoji.length)]!) : this.name()
-    if (random.chance(0.8)) return this.copy(this.pick(), 32)
-    this.string(`https://www.${syllables[random.below(20)]}${syllables[random.below(20)]}.com/`)
-    this.word()
   }
 
   private name(): void {
@@ -250,7 +291,13 @@ export class TextSampler {
       this.sentence()
       const [x, y] = [letter(), letter()]
       const [n, m] = [random.below(500), random.below(20)]
-      const forms = [`$${x}^2 + ${n}${y} = ${m}$ `, `\\[\\frac{${n}}{${x}} \\cdot ${y}_{${m}} \\]\n`, `$\\sqrt{${n}${x}}$, `, `${n} + ${m} = ${n + m}. `, `\\boxed{${n}}\n`]
+      const forms = [
+        `$${x}^2 + ${n}${y} = ${m}$ `,
+        `\\[\\frac{${n}}{${x}} \\cdot ${y}_{${m}} \\]\n`,
+        `$\\sqrt{${n}${x}}$, `,
+        `${n} + ${m} = ${n + m}. `,
+        `\\boxed{${n}}\n`,
+      ]
       this.string(forms[random.below(forms.length)]!)
     }
     this.trim()
@@ -260,7 +307,8 @@ export class TextSampler {
     const { random } = this
     while (this.length < end) {
       const count = 5 + random.below(25)
-      for (let i = 0; i < count; i++) this.codePoint(0x4e00 + Math.floor(20_000 * (random.u32() / 2 ** 32) ** 3))
+      for (let i = 0; i < count; i++)
+        this.codePoint(0x4e00 + Math.floor(20_000 * (random.u32() / 2 ** 32) ** 3))
       this.codePoint(random.chance(0.6) ? 0xff0c : 0x3002)
     }
   }
@@ -309,7 +357,11 @@ export class TextSampler {
   }
 
   private trim(): void {
-    while (this.length > 0 && (this.bytes[this.length - 1] === space || this.bytes[this.length - 1] === newline)) this.length--
+    while (
+      this.length > 0 &&
+      (this.bytes[this.length - 1] === space || this.bytes[this.length - 1] === newline)
+    )
+      this.length--
   }
 
   private reserve(more: number): void {

@@ -21,7 +21,9 @@ export function loadWords(): Words {
     .split('\n')
     .filter((word) => word !== '')
   const real = new Set(listed)
-  const { bpe_ranks: ranks } = createRequire(import.meta.url)('tiktoken/encoders/gpt2.json') as { bpe_ranks: string }
+  const { bpe_ranks: ranks } = createRequire(import.meta.url)('tiktoken/encoders/gpt2.json') as {
+    bpe_ranks: string
+  }
   const common = new Set(['the', 'a', 'i'])
   for (const line of ranks.split('\n')) {
     for (const token of line.split(' ').slice(2)) {

@@ -1,5 +1,4 @@
 import { readFile } from 'node:fs/promises'
-import { resolve } from 'node:path'
 import { type BuildOutcome, build } from '../../engine/build.ts'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
 import { lockPath, readLock, writeLock } from '../../recipe/lock-file.ts'
@@ -42,7 +41,7 @@ export async function buildCommand(
     const outcome = await build({
       recipe: { text: await readRecipe(recipe), file: recipe, settings: flags.set ?? [] },
       out: flags.out,
-      store: resolve(storeLocation(flags.store)),
+      store: storeLocation(flags.store),
       threads: threadCount(flags.threads),
       env: process.env,
       signal: context.signal,

@@ -1,4 +1,3 @@
-import { resolve } from 'node:path'
 import { type Plan, plan } from '../../engine/plan.ts'
 import { type StageName, stages } from '../../pipeline/stage.ts'
 import { cleanText } from '../clean-text.ts'
@@ -21,7 +20,7 @@ const fewReasons = 3
 export async function planCommand(context: CommandContext, recipe: string, flags: PlanFlags): Promise<void> {
   const planned = await plan({
     recipe: { text: await readRecipe(recipe), file: recipe, settings: flags.set ?? [] },
-    store: resolve(storeLocation(flags.store)),
+    store: storeLocation(flags.store),
     env: process.env,
     signal: context.signal,
     notice: (text) => process.stderr.write(`${cleanText(text)}\n`),

@@ -2,7 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { ShardmillError } from '../../errors/index.ts'
 import { openStore } from '../../stages/open-store.ts'
 import { checkStore, type Finding } from '../../store/check.ts'
-import type { FileStore } from '../../store/file-store.ts'
+import type { ManagedStore } from '../../store/managed-store.ts'
 import { collectGarbage, type GcResult } from '../../store/gc.ts'
 import { listStore } from '../../store/list.ts'
 import type { Digest } from '../../store/types.ts'
@@ -168,7 +168,7 @@ async function confirm({ removed }: GcResult, { signal }: CommandContext): Promi
 }
 
 /** All builds but those forgotten, which are named by id, a beginning of it, or name. */
-async function keptBuilds(store: FileStore, forget: readonly string[]): Promise<Digest[]> {
+async function keptBuilds(store: ManagedStore, forget: readonly string[]): Promise<Digest[]> {
   const { builds } = await listStore(store)
   for (const name of forget) {
     if (!builds.some((build) => build.name === name || build.id.startsWith(name))) {
@@ -186,7 +186,7 @@ async function withStore<T>(
   context: CommandContext,
   flags: StoreFlags,
   options: { readonly readOnly?: boolean },
-  work: (store: FileStore) => Promise<T>,
+  work: (store: ManagedStore) => Promise<T>,
 ): Promise<T> {
   const store = await openStore(storeLocation(flags.store), {
     ...options,

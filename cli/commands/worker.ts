@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os'
-import { resolve } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
 import { temporalSettings } from '../../workers/connect.ts'
 import { runWorker, type WorkerSettings } from '../../workers/run-worker.ts'
@@ -36,7 +35,7 @@ export async function workerCommand(context: CommandContext, flags: WorkerFlags)
 export function workerSettings(context: CommandContext, flags: WorkerFlags): WorkerSettings {
   return {
     temporal: temporalSettings(flags.temporal),
-    store: resolve(storeLocation(flags.store)),
+    store: storeLocation(flags.store),
     queues: queueNames(flags.queues),
     threads:
       flags.concurrency === undefined

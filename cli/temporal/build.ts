@@ -1,5 +1,4 @@
 /** `build --temporal`: submits the build and follows it; leaving it does not stop it. */
-import { resolve } from 'node:path'
 import type { Client } from '@temporalio/client'
 import { readLockBlob } from '../../activities/resolve.ts'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
@@ -31,7 +30,7 @@ export async function buildOnTemporal(
     flags.locked === undefined
       ? undefined
       : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
-  const store = resolve(storeLocation(flags.store))
+  const store = storeLocation(flags.store)
   const client = await connectClient(settings)
   try {
     const { workflowId, runId, started } = await submitBuild(client, {

@@ -115,7 +115,9 @@ async function watch(
   let silentSince = Date.now()
   let told = false
   while (!stop.aborted) {
-    const snapshot = await takeSnapshot(client, workflowId).catch(() => undefined)
+    const snapshot = await client
+      .withAbortSignal(stop, () => takeSnapshot(client, workflowId))
+      .catch(() => undefined)
     if (stop.aborted) break
     if (snapshot !== undefined) display.show(snapshot)
     const waiting = snapshot === undefined || display.idle

@@ -2,7 +2,7 @@
  * `shardmill hub DIR`: serves a folder laid out `datasets/<org>/<name>/<files>` with the HTTP API of the
  * Hugging Face hub, for `huggingface_hub`, `datasets` and `@huggingface/hub`. Read only.
  */
-import { realpath } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
@@ -54,6 +54,11 @@ export async function startHubServer(dir: string, options: HubServerOptions = {}
       cause,
     })
   })
+  if (!(await stat(root)).isDirectory()) {
+    throw new ShardmillError('NOT_FOUND', `"${dir}" is a file, expected a folder`, {
+      hint: 'Give the folder that holds datasets/<org>/<name>/<files>.',
+    })
+  }
   const stopping = new AbortController()
   const repos = new Repos(root, log, stopping.signal)
   let url = ''

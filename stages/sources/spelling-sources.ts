@@ -8,7 +8,7 @@ import { type ConversationWriter, partTypeOf, roleOf } from '../conversations.ts
 import { type AuxFile, defineGeneratedSource } from './define-source.ts'
 import { createSimpleSpelling, createSpellingBee, type SpellingSink } from './spelling/generate.ts'
 import { defaultPhrasebookBytes, parsePhrasebook } from './spelling/phrasebook.ts'
-import { parseWords } from './spelling/words.ts'
+import { packWords, parseWords, type WordList } from './spelling/words.ts'
 
 const wordsField = z
   .union([
@@ -59,12 +59,12 @@ function wordList(words: Words | undefined): AuxFile {
 }
 
 /** Parsed word lists by their bytes' identity: partitions of one source in one thread share one parse. */
-const parsed = new WeakMap<Uint8Array, readonly string[]>()
+const parsed = new WeakMap<Uint8Array, WordList>()
 
-function wordsOf(bytes: Uint8Array, name: string): readonly string[] {
+function wordsOf(bytes: Uint8Array, name: string): WordList {
   let words = parsed.get(bytes)
   if (words === undefined) {
-    words = parseWords(bytes, name)
+    words = packWords(parseWords(bytes, name))
     parsed.set(bytes, words)
   }
   return words

@@ -19,6 +19,12 @@ export interface TokenSink {
   readonly full: boolean
 }
 
+/** What a recipe can choose of a template, by the names it has there. */
+export interface TemplateOptions {
+  /** Whether the assistant's header is left out of the mask. */
+  readonly maskAssistantHeader?: boolean
+}
+
 /** A chat template. To add one, write a file beside this one and name it in index.ts. */
 export interface Template {
   readonly name: string
@@ -26,8 +32,13 @@ export interface Template {
   readonly version: number
   /** Special tokens it needs, BOS first. */
   readonly specials: readonly string[]
+  /** The options it takes, and what they are when the recipe does not say. */
+  readonly options?: TemplateOptions
   /** Makes the function that writes conversation `row` of a frame, given the ids of the special tokens. */
-  renderer(ids: ReadonlyMap<string, number>): (frame: ConversationFrame, row: number, out: TokenSink) => void
+  renderer(
+    ids: ReadonlyMap<string, number>,
+    options?: TemplateOptions,
+  ): (frame: ConversationFrame, row: number, out: TokenSink) => void
 }
 
 export function defineTemplate(template: Template): Template {

@@ -1,8 +1,9 @@
+import { chatml } from './chatml.ts'
 import type { Template } from './define-template.ts'
 import { nanochat } from './nanochat.ts'
 
 /** Every chat template a recipe can name. */
-export const templates: readonly Template[] = [nanochat]
+export const templates: readonly Template[] = [nanochat, chatml]
 
 export function templateOf(name: string): Template {
   const template = templates.find((candidate) => candidate.name === name)

@@ -72,7 +72,8 @@ export function tooLarge(bytes: number): string {
 type Bad = (why: string, cause?: unknown) => ShardmillError
 
 function fields(value: unknown, what: string, bad: Bad): Fields {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw bad(`${what} is not an object`)
+  if (typeof value !== 'object' || value === null || Array.isArray(value))
+    throw bad(`${what} is not an object`)
   return value as Fields
 }
 
@@ -80,7 +81,8 @@ function fields(value: unknown, what: string, bad: Bad): Fields {
 function only(object: Fields, what: string, options: Readonly<Record<string, readonly unknown[]>>, bad: Bad) {
   for (const [option, fine] of Object.entries(options)) {
     const value = object[option] ?? null
-    if (value !== null && !fine.includes(value)) throw bad(`${what}: ${option} ${shown(value)} is not supported`)
+    if (value !== null && !fine.includes(value))
+      throw bad(`${what}: ${option} ${shown(value)} is not supported`)
   }
 }
 
@@ -165,7 +167,8 @@ function stepOf(part: Fields, bad: Bad): SplitStep {
   }
   if (type !== 'Split') throw bad(`the pre-tokenizer ${shown(type)} before ByteLevel is not supported`)
   const behavior = BEHAVIORS.get(part['behavior'])
-  if (behavior === undefined) throw bad(`the pre-tokenizer Split: behavior ${shown(part['behavior'])} is not supported`)
+  if (behavior === undefined)
+    throw bad(`the pre-tokenizer Split: behavior ${shown(part['behavior'])} is not supported`)
   const invert = part['invert'] === true
   const pattern = fields(part['pattern'], 'the pattern of the pre-tokenizer Split', bad)
   const { Regex: regex, String: text } = pattern

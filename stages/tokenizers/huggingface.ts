@@ -3,15 +3,16 @@
  *
  * There, pieces are merged in the order of a list of merges; here (bpe/) in the order of ids, which is faster. Both
  * give the same ids when every token is what its own bytes merge to, by one pair only, and these pairs stand in the
- * list in the order of the ids: this is tested for each file, and what fails keeps its list (text-encoder.ts).
+ * list in the order of the ids: this is tested for each file, and what fails keeps its list (text-encoder.ts). Files
+ * converted from tiktoken (Llama 3) with `ignore_merges` merge exactly as tiktoken does, which is tested too.
  */
 import { buildMergeTables } from '../../bpe/merge-tables.ts'
 import { recognisePattern } from '../../bpe/patterns.ts'
 import { ShardmillError } from '../../errors/index.ts'
 import { bytesOfToken } from './byte-level.ts'
 import { type AddedToken, HINT, type HuggingFaceFile, readHuggingFaceJson } from './huggingface-file.ts'
-import { packTokenizer } from './tokenizer-file.ts'
-import type { TextRules, TokenizerFile } from './vocabulary.ts'
+import { packTokenizer, type RawTokenizer } from './tokenizer-file.ts'
+import { type TextRules, type TokenizerFile, withoutTokens } from './vocabulary.ts'
 
 export interface HuggingFaceOptions {
   /** Special tokens the template needs; one that the vocabulary has without calling it special keeps its id. */
@@ -26,63 +27,70 @@ export interface HuggingFaceOptions {
  */
 export function readHuggingFace(bytes: Uint8Array, name: string, options: HuggingFaceOptions): TokenizerFile {
   const file = readHuggingFaceJson(bytes, name)
-  const bad = (why: string) => new ShardmillError('BAD_TOKENIZER', why, { at: { file: name }, hint: HINT })
+  const bad: Bad = (why) => new ShardmillError('BAD_TOKENIZER', why, { at: { file: name }, hint: HINT })
   const added = addedTokens(file, options.wanted, bad)
-  const base = rulesOf(file, added, options.recognise, bad)
+  const rules = rulesOf(file, added, options.recognise, bad)
+  const tokens = tokensOf(file, added, bad)
+  const pattern = onlyPattern(file)
+  const idsBelow = [...file.vocabulary.values()].reduce((most, id) => Math.max(most, id + 1), 0)
+  const whole = {
+    ...packTokenizer({ ...tokens, pattern: pattern ?? 'steps' }, name, bytes.length, HINT),
+    idsBelow,
+  }
+  const merges = mergeColumn(whole, file)
+
+  // Of these patterns bpe/ and the tiktoken package know that they leave no text out.
+  if (pattern !== undefined && recognisePattern(pattern) !== undefined) {
+    const { kept, apart } = withoutUnmade(whole, merges)
+    const asItIs = (tokenizer: TokenizerFile) => (rules === undefined ? tokenizer : { ...tokenizer, rules })
+    if (!(file.ignoreMerges && apart.size > 0) && mergesInOrderOfIds(kept, apart, merges)) return asItIs(kept)
+    if (file.ignoreMerges && mergesLikeTiktoken(whole, merges)) return asItIs(whole)
+  }
+  return {
+    ...whole,
+    rules: { ...rules, steps: file.steps, ...(file.ignoreMerges ? { wholeFirst: true } : {}) },
+    merges,
+  }
+}
+
+type Bad = (why: string) => ShardmillError
+
+/** The pattern, where texts are split by one and by nothing else. */
+function onlyPattern({ steps }: HuggingFaceFile): string | undefined {
+  const [step] = steps
+  if (steps.length !== 1 || step === undefined || !('regex' in step.find)) return undefined
+  return step.behavior === 'isolated' ? step.find.regex : undefined
+}
+
+/** The vocabulary without the added tokens; one that merges make is an ordinary token all the same. */
+function tokensOf(
+  file: HuggingFaceFile,
+  added: readonly AddedToken[],
+  bad: Bad,
+): Omit<RawTokenizer, 'pattern'> {
   const special = new Map(added.map(({ content, id }) => [content, id] as const))
   const merged = new Set(file.merges.map(([left, right]) => left + right))
-
-  // A merge that makes an added token does so in a text too: then it is an ordinary token with a second life.
-  const specialTokens = [...special].filter(([content]) => !merged.has(content))
-  const isToken = (text: string, id: number) => special.get(text) !== id || merged.has(text)
-  const texts: string[] = []
+  const isAdded = (text: string) => special.has(text) && !merged.has(text)
   const tokens: Uint8Array[] = []
   const ranks: number[] = []
-  let unreachable = false
-  let idsBelow = 0
   for (const [text, id] of file.vocabulary) {
-    if (id >= idsBelow) idsBelow = id + 1
-    if (!isToken(text, id)) continue
+    if (isAdded(text)) continue
     const token = bytesOfToken(text)
-    if (token === undefined) throw bad(`the token ${JSON.stringify(text)} (id ${id}) is not in the byte-level alphabet`)
-    texts.push(text)
+    if (token === undefined) {
+      throw bad(`the token ${JSON.stringify(text)} (id ${id}) is not in the byte-level alphabet`)
+    }
     tokens.push(token)
     ranks.push(id)
-    if (token.length > 1 && !merged.has(text)) unreachable = true
   }
   for (const [left, right] of file.merges) {
     for (const text of [left, right, left + right]) {
-      const id = file.vocabulary.get(text)
-      if (id === undefined) throw bad(`the merge of ${JSON.stringify(left)} and ${JSON.stringify(right)} needs ${JSON.stringify(text)}, which is no token`)
-      if (!isToken(text, id)) throw bad(`a merge uses the added token ${JSON.stringify(text)}`)
+      if (file.vocabulary.has(text) && !isAdded(text)) continue
+      throw bad(
+        `the merge of ${JSON.stringify(left)} and ${JSON.stringify(right)} needs ${JSON.stringify(text)}, which is no token`,
+      )
     }
   }
-
-  const [step] = file.steps
-  const pattern = file.steps.length === 1 && step !== undefined && 'regex' in step.find && step.behavior === 'isolated' ? step.find.regex : undefined
-  if (pattern !== undefined && recognisePattern(pattern) !== undefined && !(file.ignoreMerges && unreachable)) {
-    const kept = texts.flatMap((text, k) => (tokens[k]!.length === 1 || merged.has(text) ? [k] : []))
-    const fast = packTokenizer(
-      { pattern, tokens: kept.map((k) => tokens[k]!), ranks: kept.map((k) => ranks[k]!), specialTokens },
-      name,
-      bytes.length,
-      HINT,
-    )
-    if (mergesInOrderOfIds(fast, file)) return { ...fast, idsBelow, ...(base === undefined ? {} : { rules: base }) }
-  }
-
-  const exact = packTokenizer(
-    { pattern: pattern ?? 'steps', tokens, ranks, specialTokens },
-    name,
-    bytes.length,
-    HINT,
-  )
-  return {
-    ...exact,
-    idsBelow,
-    rules: { ...base, steps: file.steps, ...(file.ignoreMerges ? { wholeFirst: true } : {}) },
-    merges: mergeColumn(exact, file),
-  }
+  return { tokens, ranks, specialTokens: [...special].filter(([content]) => !merged.has(content)) }
 }
 
 function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: (why: string) => ShardmillError) {
@@ -90,13 +98,16 @@ function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: (why
   for (const token of file.added) {
     const known = file.vocabulary.get(token.content)
     if (known !== undefined && known !== token.id) {
-      throw bad(`the added token ${JSON.stringify(token.content)} has id ${token.id}, but ${known} in the vocabulary`)
+      throw bad(
+        `the added token ${JSON.stringify(token.content)} has id ${token.id}, but ${known} in the vocabulary`,
+      )
     }
     added.set(token.content, token)
   }
   for (const content of wanted) {
     const id = file.vocabulary.get(content)
-    if (!added.has(content) && id !== undefined) added.set(content, { content, id, normalized: false, options: [] })
+    if (!added.has(content) && id !== undefined)
+      added.set(content, { content, id, normalized: false, options: [] })
   }
   return [...added.values()]
 }
@@ -109,9 +120,12 @@ function rulesOf(
 ): TextRules | undefined {
   const special = recognise ? added.find(({ options }) => options.length > 0) : undefined
   if (special !== undefined) {
-    throw bad(`the added token ${JSON.stringify(special.content)} has ${special.options.join(', ')}, which cannot be recognised in texts`)
+    throw bad(
+      `the added token ${JSON.stringify(special.content)} has ${special.options.join(', ')}, which cannot be recognised in texts`,
+    )
   }
-  const contents = (normalized: boolean) => added.filter((token) => token.normalized === normalized).map(({ content }) => content)
+  const contents = (normalized: boolean) =>
+    added.filter((token) => token.normalized === normalized).map(({ content }) => content)
   const rules: TextRules = {
     ...(file.normalize === undefined ? {} : { normalize: file.normalize }),
     ...(recognise ? { recognise: { raw: contents(false), normalized: contents(true) } } : {}),
@@ -122,13 +136,15 @@ function rulesOf(
 /** Index of each token by its text in Latin-1. */
 function indices({ bytes, offsets, ids }: TokenizerFile): Map<string, number> {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  return new Map(Array.from(ids, (_, k) => [text.latin1Slice(offsets[k]!, offsets[k + 1]!), k] as const))
+  return new Map(
+    Array.from(ids, (_, k) => [text.toString('latin1', offsets[k]!, offsets[k + 1]!), k] as const),
+  )
 }
 
 function mergeColumn(tokenizer: TokenizerFile, { merges }: HuggingFaceFile): Uint32Array {
   const index = indices(tokenizer)
   const column = new Uint32Array(3 * merges.length)
-  const latin1 = (text: string) => Buffer.from(bytesOfToken(text)!).latin1Slice()
+  const latin1 = (text: string) => Buffer.from(bytesOfToken(text)!).toString('latin1')
   merges.forEach(([left, right], m) => {
     const texts = [latin1(left), latin1(right)] as const
     column.set([index.get(texts[0])!, index.get(texts[1])!, index.get(texts[0] + texts[1])!], 3 * m)
@@ -136,20 +152,62 @@ function mergeColumn(tokenizer: TokenizerFile, { merges }: HuggingFaceFile): Uin
   return column
 }
 
-function mergesInOrderOfIds(tokenizer: TokenizerFile, file: HuggingFaceFile): boolean {
-  const tables = buildMergeTables(tokenizer)
+/** Sets apart the tokens that no merge makes: no text gives them. */
+function withoutUnmade(whole: TokenizerFile, merges: Uint32Array): { kept: TokenizerFile; apart: ReadonlySet<number> } {
+  const made = new Uint8Array(whole.ids.length)
+  for (let m = 2; m < merges.length; m += 3) made[merges[m]!] = 1
+  const apart = new Set<number>()
+  for (let k = 0; k < made.length; k++) if (made[k] === 0 && sizeOf(whole, k) > 1) apart.add(k)
+  return { kept: { ...whole, ...withoutTokens(whole, (k) => apart.has(k)) }, apart }
+}
+
+function sizeOf({ offsets }: TokenizerFile, token: number): number {
+  return offsets[token + 1]! - offsets[token]!
+}
+
+/**
+ * Whether the list of merges says what tiktoken does: any two tokens that make a third are merged, in the order of its
+ * id. Files that were converted from tiktoken are so.
+ */
+function mergesLikeTiktoken(whole: TokenizerFile, merges: Uint32Array): boolean {
+  const listed = new Set<number>()
+  for (let m = 0; m < merges.length; m += 3) {
+    if (m > 0 && merges[m + 2]! < merges[m - 1]!) return false
+    listed.add(merges[m]! * 0x1000000 + merges[m + 1]!)
+  }
+  if (3 * listed.size !== merges.length) return false
+  const index = indices(whole)
+  const text = Buffer.from(whole.bytes).toString('latin1')
+  for (let k = 0; k < whole.ids.length; k++) {
+    const end = whole.offsets[k + 1]!
+    for (let cut = whole.offsets[k]! + 1; cut < end; cut++) {
+      const left = index.get(text.slice(whole.offsets[k]!, cut))
+      const right = left === undefined ? undefined : index.get(text.slice(cut, end))
+      if (left !== undefined && right !== undefined && !listed.has(left * 0x1000000 + right)) return false
+    }
+  }
+  return true
+}
+
+/** Whether the pairs that bpe/ merges the `kept` tokens from stand among the merges in the order of ids. */
+function mergesInOrderOfIds(kept: TokenizerFile, apart: ReadonlySet<number>, merges: Uint32Array): boolean {
+  const tables = buildMergeTables(kept)
   if (tables === undefined) return false
-  const column = mergeColumn(tokenizer, file)
-  /** The pair of each token that is not a single byte → its place in the list. */
+  const { splits } = tables.pair
+  const all = kept.ids.length + apart.size
+  const index = new Int32Array(all).fill(-1)
+  for (let k = 0, at = 0; k < all; k++) if (!apart.has(k)) index[k] = at++
+  /** The pair of each token → its place in the list. */
   const places = new Map<number, number>()
-  for (let m = 0; m < column.length; m += 3) {
-    const [left, right, result] = column.subarray(m, m + 3) as unknown as [number, number, number]
-    if (tables.left[result] === left && tables.right[result] === right) places.set(result, m)
+  for (let m = 0; m < merges.length; m += 3) {
+    const result = index[merges[m + 2]!]!
+    if (result < 0 || splits[2 * result] !== index[merges[m]!]) continue
+    if (splits[2 * result + 1] === index[merges[m + 1]!]) places.set(result, m)
   }
   let before = -1
-  for (let token = 0; token < tokenizer.ids.length; token++) {
-    if (tables.length[token] === 1) continue
-    const place = places.get(token)
+  for (let k = 0; k < kept.ids.length; k++) {
+    if (sizeOf(kept, k) === 1) continue
+    const place = places.get(k)
     if (place === undefined || place < before) return false
     before = place
   }

@@ -9,7 +9,8 @@ import { UNASSIGNED } from './unassigned.ts'
 /** Why a pattern cannot be translated: what in it, and where. */
 export class PatternError extends Error {}
 
-const WHITE = '\\u{9}-\\u{d}\\u{20}\\u{85}\\u{a0}\\u{1680}\\u{2000}-\\u{200a}\\u{2028}\\u{2029}\\u{202f}\\u{205f}\\u{3000}'
+const WHITE =
+  '\\u{9}-\\u{d}\\u{20}\\u{85}\\u{a0}\\u{1680}\\u{2000}-\\u{200a}\\u{2028}\\u{2029}\\u{202f}\\u{205f}\\u{3000}'
 const CATEGORIES = /^(?:L[ultmo]?|M[nce]?|N[dlo]?|P[cdseifo]?|S[mcko]?|Z[slp]?)$/
 const ESCAPES: Readonly<Record<string, number>> = { t: 9, n: 10, v: 11, f: 12, r: 13 }
 /** What several characters fold to together in Oniguruma (ß to ss, ﬁ to fi, …): not to be had here. */
@@ -142,7 +143,8 @@ class Translator {
     if (char === 'p' || char === 'P') {
       const close = this.#text.indexOf('}', this.#at)
       const name = this.#text.slice(this.#at + 1, close).join('')
-      if (this.#text[this.#at] !== '{' || close < 0 || !CATEGORIES.test(name)) throw this.#no(`\\${char}{${name}}`)
+      if (this.#text[this.#at] !== '{' || close < 0 || !CATEGORIES.test(name))
+        throw this.#no(`\\${char}{${name}}`)
       this.#at = close + 1
       return char === 'p' ? category(name) : `[^${category(name)}]`
     }

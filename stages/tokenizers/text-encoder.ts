@@ -18,7 +18,9 @@ export interface TextTables extends EncoderTables {
   }
 }
 
-export interface TextEncoder extends Encoder {
+export interface TextEncoder extends Omit<Encoder, 'engine'> {
+  /** 'merges': splitting and merging as the file says, where the other two would not give the same ids. */
+  readonly engine: Encoder['engine'] | 'merges'
   /** `encode` needs room for this many ids a byte: normalizing can lengthen a text. */
   readonly room: number
 }
@@ -43,16 +45,22 @@ export function createTextEncoder(tables: TextTables): TextEncoder {
   const { text } = tables
   if (text === undefined) return { ...createEncoder(tables), room: 1 }
   const { rules, specials, merges } = text
-  const plain = merges === undefined ? createEncoder(tables) : mergeEncoder(tables, rules, merges)
+  const plain: Inner = merges === undefined ? createEncoder(tables) : mergeEncoder(tables, rules, merges)
   const { recognise } = rules
-  if (recognise === undefined) return rules.normalize === undefined ? { ...plain, room: 1 } : normalizing(plain)
+  if (recognise === undefined)
+    return rules.normalize === undefined ? { ...plain, room: 1 } : normalizing(plain)
   return recognising(plain, { ...rules, recognise }, specials)
 }
 
 type Out = Int32Array | Uint32Array
 
 function stringOf(bytes: Uint8Array, start: number, end: number): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).utf8Slice()
+  return Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).toString()
+}
+
+/** Lone surrogates become U+FFFD, as in UTF-8. */
+function wellFormed(text: string): string {
+  return Buffer.from(text).toString()
 }
 
 /** Puts ids into `out` from `at`, at most `limit` of them. @returns where they end */
@@ -63,7 +71,9 @@ function put(ids: ArrayLike<number>, out: Out, at: number, limit: number | undef
   return at + count
 }
 
-function normalizing(inner: Encoder): TextEncoder {
+type Inner = Omit<TextEncoder, 'room'>
+
+function normalizing(inner: Inner): TextEncoder {
   return {
     engine: inner.engine,
     room: longestNfc,
@@ -74,14 +84,14 @@ function normalizing(inner: Encoder): TextEncoder {
       if (normal === text) return inner.encode(bytes, start, end, out, at, limit)
       return put(inner.encodeString(normal), out, at, limit)
     },
-    encodeString: (text) => inner.encodeString(toNfc(text.toWellFormed())),
+    encodeString: (text) => inner.encodeString(toNfc(wellFormed(text))),
   }
 }
 
 type Recognising = TextRules & Required<Pick<TextRules, 'recognise'>>
 
 /** Added tokens become their ids; what stands between them is a text of its own. */
-function recognising(plain: Encoder, rules: Recognising, specials: ReadonlyMap<string, number>): TextEncoder {
+function recognising(plain: Inner, rules: Recognising, specials: ReadonlyMap<string, number>): TextEncoder {
   const { raw, normalized } = rules.recognise
   const between = rules.normalize === undefined ? plain : normalizing(plain)
   const normal = rules.normalize === undefined ? (text: string) => text : toNfc
@@ -111,7 +121,7 @@ function recognising(plain: Encoder, rules: Recognising, specials: ReadonlyMap<s
       if (!candidate) return between.encode(bytes, start, end, out, at, limit)
       return put(encodeString(stringOf(bytes, start, end)), out, at, limit)
     },
-    encodeString: (text) => encodeString(text.toWellFormed()),
+    encodeString: (text) => encodeString(wellFormed(text)),
   }
 }
 
@@ -132,14 +142,15 @@ function splitBy(
 }
 
 /** Splits by the steps and merges by the list; what a piece gave is remembered. */
-function mergeEncoder({ vocabulary }: TextTables, rules: TextRules, merges: Uint32Array): Encoder {
+function mergeEncoder({ vocabulary }: TextTables, rules: TextRules, merges: Uint32Array): Inner {
   const { bytes, offsets, ids } = vocabulary
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const byteToken = new Int32Array(256)
   const whole = new Map<string, number>()
   for (let token = 0; token < ids.length; token++) {
     if (offsets[token + 1]! - offsets[token]! === 1) byteToken[bytes[offsets[token]!]!] = token
-    if (rules.wholeFirst === true) whole.set(text.latin1Slice(offsets[token]!, offsets[token + 1]!), ids[token]!)
+    if (rules.wholeFirst === true)
+      whole.set(text.toString('latin1', offsets[token]!, offsets[token + 1]!), ids[token]!)
   }
   const split = createSplitter(rules.steps ?? [])
   const merger = createMerger({ byteToken, merges })
@@ -150,7 +161,7 @@ function mergeEncoder({ vocabulary }: TextTables, rules: TextRules, merges: Uint
     const found = known.get(piece)
     if (found !== undefined) return found
     const utf8 = Buffer.from(piece)
-    const one = rules.wholeFirst === true ? whole.get(utf8.latin1Slice()) : undefined
+    const one = rules.wholeFirst === true ? whole.get(utf8.toString('latin1')) : undefined
     let result: readonly number[]
     if (one !== undefined) result = [one]
     else {
@@ -171,7 +182,7 @@ function mergeEncoder({ vocabulary }: TextTables, rules: TextRules, merges: Uint
       }
       return at
     },
-    encodeString: (string) => Uint32Array.from(split(string.toWellFormed()).flatMap(idsOf)),
+    encodeString: (string) => Uint32Array.from(split(wellFormed(string)).flatMap(idsOf)),
   }
 }
 

@@ -100,6 +100,23 @@ export function withSpecials(
   }
 }
 
+/** The vocabulary without the tokens (by index) that `drop` names. */
+export function withoutTokens(vocabulary: Vocabulary, drop: (index: number) => boolean): Vocabulary {
+  const { pattern, bytes, offsets, ids } = vocabulary
+  const kept = Array.from(ids.keys()).filter((k) => !drop(k))
+  const result = {
+    pattern,
+    bytes: new Uint8Array(kept.reduce((sum, k) => sum + offsets[k + 1]! - offsets[k]!, 0)),
+    offsets: new Uint32Array(kept.length + 1),
+    ids: Uint32Array.from(kept, (k) => ids[k]!),
+  }
+  kept.forEach((k, i) => {
+    result.bytes.set(bytes.subarray(offsets[k]!, offsets[k + 1]!), result.offsets[i]!)
+    result.offsets[i + 1] = result.offsets[i]! + offsets[k + 1]! - offsets[k]!
+  })
+  return result
+}
+
 export function encodeVocabulary(vocabulary: StoredVocabulary): Uint8Array {
   const { pattern, bytes, offsets, ids, specials, vocabularySize, bosId, rules, merges } = vocabulary
   const columns = merges === undefined ? [offsets, ids] : [offsets, ids, merges]

@@ -134,7 +134,8 @@ describe('has a field that is unknown', () => {
 })
 
 describe('has a value that is wrong', () => {
-  const tasks = 'one of smoltalk, mmlu, gsm8k, custom_json, simple_spelling, spelling_bee, messages'
+  const tasks =
+    'one of smoltalk, mmlu, arc, gsm8k, humaneval, custom_json, simple_spelling, spelling_bee, messages'
   const whole = 'expected a whole number from 1 to 2147483647'
   const cases: [text: string, message: string][] = [
     ...(
@@ -213,12 +214,21 @@ describe('has a value that is wrong', () => {
     ],
     [
       change(/ {4}- .*/, '    - smoltalk'),
-      'line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with `task: smoltalk|mmlu|gsm8k|custom_json|simple_spelling|spelling_bee|messages`',
+      'line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with `task: smoltalk|mmlu|arc|gsm8k|humaneval|custom_json|simple_spelling|spelling_bee|messages`',
     ],
     [`${good}  val: 3\n`, 'line 10: splits.val: is 3, expected a list'],
     [
       `${good}dtype: int16\n`,
       'line 10: dtype: is "int16", expected one of auto, uint16, uint32; did you mean `uint16`?',
+    ],
+    [`${good}order: shuffled\n`, 'line 10: order: is "shuffled", expected one of mixture, sequence'],
+    [
+      `${good}order: sequence\nshuffle: { kind: python, seed: 1 }\n`,
+      'line 10: order: is sequence, which keeps the sources in their order, but shuffle.kind is python; leave one out',
+    ],
+    [
+      `${good}shuffle: { kind: none }\norder: mixture\n`,
+      'line 11: order: is mixture, which is shuffled, but shuffle.kind is none; leave one out',
     ],
     [`${good}onBadRow: skip\n`, 'line 10: onBadRow: is "skip", expected one of fail, quarantine'],
     [

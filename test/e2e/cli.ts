@@ -28,7 +28,7 @@ const main = join(projectRoot, 'dist', 'cli', 'main.js')
 const preload = pathToFileURL(join(projectRoot, 'test', 'faults', 'fs-preload.mjs')).href
 
 /** No child may outlive this; a test that gets here fails with the child's output. */
-const patienceMs = 50_000
+const patienceMs = 150_000
 
 const folders: string[] = []
 const servers: HubServer[] = []

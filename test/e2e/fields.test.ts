@@ -3,8 +3,8 @@
  * keys do. The fields are read from the recipe's own JSON Schema, so that a new one cannot be forgotten here.
  */
 
-import { cpSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { HubServer } from '../../hub/server/index.ts'
 import {
@@ -36,6 +36,8 @@ const train = [
   { task: 'spelling_bee', size: 4, words: 'words.txt', phrasebook: 'phrasebook.json' },
   { task: 'messages', repo: 'HuggingFaceTB/smol-smoltalk', split: 'test' },
   { task: 'messages', path: 'shared.jsonl', shape: 'sharegpt' },
+  { task: 'arc', subset: 'ARC-Easy', split: 'test' },
+  { task: 'humaneval' },
 ] as const satisfies Fields[]
 
 function everything(): RecipeObject {
@@ -148,6 +150,7 @@ const cases = new Map<string, Case>([
   ['shuffle.kind numpy', { change: set('shuffle', { kind: 'numpy', seed: 42 }), runs: order }],
   ['shuffle.kind seedrandom', { change: set('shuffle', { kind: 'seedrandom', seed: 42 }), runs: order }],
   ['shuffle.seed', { change: set('shuffle.seed', 43), runs: order }],
+  ['order', { change: both((recipe) => delete recipe['shuffle'], set('order', 'sequence')), runs: order }],
   ['onBadRow', { change: set('onBadRow', 'quarantine'), runs: nothing }],
   ['badRowLimit', { change: both(set('onBadRow', 'quarantine'), set('badRowLimit', 7)), runs: nothing }],
 
@@ -215,6 +218,22 @@ const cases = new Map<string, Case>([
   ],
   ['messages.label', { change: inTrain(7, { label: 'Shared' }), runs: nothing }],
   ...slices('messages', 7),
+
+  ['arc.repo', { change: inTrain(8, { repo: 'mirror/science' }), runs: nothing }],
+  ['arc.subset', { change: inTrain(8, { subset: 'ARC-Challenge' }), runs: files }],
+  ['arc.split', { change: inTrain(8, { repo: 'mirror/science', split: 'again' }), runs: nothing }],
+  ['arc.revision', { change: inTrain(8, { repo: 'mirror/science', revision: 'v2' }), runs: nothing }],
+  ['arc.files', { change: inTrain(8, { files: 'ARC-Easy/*' }), runs: nothing }],
+  ['arc.seed', { change: inTrain(8, { seed: null }), runs: order }],
+  ...slices('arc', 8),
+
+  ['humaneval.repo', { change: inTrain(9, { repo: 'mirror/code' }), runs: nothing }],
+  ['humaneval.subset', { change: inTrain(9, { repo: 'mirror/code', subset: 'second' }), runs: files }],
+  ['humaneval.split', { change: inTrain(9, { repo: 'mirror/code', split: 'again' }), runs: nothing }],
+  ['humaneval.revision', { change: inTrain(9, { repo: 'mirror/code', revision: 'v2' }), runs: nothing }],
+  ['humaneval.files', { change: inTrain(9, { files: 'openai_humaneval/*' }), runs: nothing }],
+  ['humaneval.seed', { change: inTrain(9, { seed: null }), runs: order }],
+  ...slices('humaneval', 9),
 ])
 
 /** Fields that have one value only: nothing to flip. */
@@ -240,14 +259,54 @@ function writeMore(folder: string): void {
   cpSync(join(fixtures, 'tokenizers', 'rustbpe-2048.protocol4.pkl'), join(folder, 'other.pkl'))
 }
 
+/** Tables that the golden hub has not: three rows each, with and without a second set of rows. */
+function writeProblems(datasets: string): void {
+  const write = (path: string, rows: readonly object[]) => {
+    mkdirSync(dirname(join(datasets, path)), { recursive: true })
+    writeFileSync(join(datasets, path), rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  }
+  const science = (i: number) => ({
+    question: `What is ${i}?`,
+    choices: { text: ['odd', 'even'], label: ['1', '2'] },
+    answerKey: String(2 - (i % 2)),
+  })
+  const code = (i: number) => ({ prompt: `def f${i}(x):\n`, canonical_solution: `    return x + ${i}\n` })
+  write('allenai/ai2_arc/ARC-Easy/test.jsonl', [1, 2, 3].map(science))
+  write('allenai/ai2_arc/ARC-Challenge/test.jsonl', [4, 5, 6].map(science))
+  write('openai/openai_humaneval/openai_humaneval/test.jsonl', [1, 2, 3].map(code))
+  write('openai/openai_humaneval/second/test.jsonl', [4, 5, 6].map(code))
+  for (const [repo, configs] of [
+    ['allenai/ai2_arc', ['ARC-Easy', 'ARC-Challenge']],
+    ['openai/openai_humaneval', ['openai_humaneval', 'second']],
+  ] as const) {
+    writeFileSync(
+      join(datasets, repo, 'README.md'),
+      card(
+        configs
+          .map((name) => config(name, { test: `${name}/test.jsonl`, again: `${name}/test.jsonl` }))
+          .join(''),
+      ),
+    )
+  }
+}
+
+const card = (configs: string) => `---\nconfigs:\n${configs}---\n`
+const config = (name: string, splits: Record<string, string>) =>
+  `- config_name: ${name}\n  data_files:\n${Object.entries(splits)
+    .map(([split, path]) => `  - split: ${split}\n    path: ${path}\n`)
+    .join('')}`
+
 /** The golden hub with mirrors of its datasets under other names and at a second revision. */
 function mirrored(): string {
   const hub = copyHub()
   const datasets = join(hub, 'datasets')
+  writeProblems(datasets)
   for (const [from, to] of [
     ['HuggingFaceTB/smol-smoltalk', 'mirror/talk'],
     ['cais/mmlu', 'mirror/quiz'],
     ['openai/gsm8k', 'mirror/sums'],
+    ['allenai/ai2_arc', 'mirror/science'],
+    ['openai/openai_humaneval', 'mirror/code'],
   ] as const) {
     for (const name of [to, `${to}@v2`])
       cpSync(join(datasets, from), join(datasets, name), { recursive: true })
@@ -266,11 +325,6 @@ function mirrored(): string {
     ),
     join(talk, 'second', 'train.parquet'),
   )
-  const card = (configs: string) => `---\nconfigs:\n${configs}---\n`
-  const config = (name: string, splits: Record<string, string>) =>
-    `- config_name: ${name}\n  data_files:\n${Object.entries(splits)
-      .map(([split, path]) => `  - split: ${split}\n    path: ${path}\n`)
-      .join('')}`
   writeFileSync(
     join(talk, 'README.md'),
     card(

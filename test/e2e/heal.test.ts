@@ -133,7 +133,7 @@ interface CheckReport {
   }[]
 }
 
-describe(`a damaged blob (E2E_SEED=${seed})`, () => {
+describe(`a damaged blob (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
   test('there is a blob of every kind to damage', () => {
     expect(kinds().map(({ name }) => name)).toEqual(
       expect.arrayContaining([
@@ -227,7 +227,7 @@ describe(`a damaged blob (E2E_SEED=${seed})`, () => {
   })
 })
 
-describe('a damaged record', () => {
+describe('a damaged record', { timeout: 200_000 }, () => {
   const recordFile = (on: Bench, key: string) =>
     join(on.store, 'v1', 'records', key.slice(0, 2), `${key}.json`)
   const sealed = (value: unknown) => {
@@ -292,7 +292,7 @@ describe('a damaged record', () => {
   })
 })
 
-describe('a damaged output folder', () => {
+describe('a damaged output folder', { timeout: 200_000 }, () => {
   const damaged = async (on: Bench, file: string): Promise<string> => {
     const { code, stderr } = await run(['verify', on.out])
     expect(code, stderr).toBe(3)

@@ -51,7 +51,7 @@ const fresh = () => bench(smallRecipe(), hub)
 function expectSoundAfterKill(
   at: Bench,
   before: ReadonlyMap<string, StoredRecord>,
-): ReadonlyMap<string, StoredRecord> {
+): Map<string, StoredRecord> {
   const after = recordsOf(at.store)
   newRecords(before, after)
   if (existsSync(at.out)) expect(outputOf(at.out)).toEqual(good)
@@ -70,7 +70,7 @@ async function expectFinish(at: Bench, before: ReadonlyMap<string, StoredRecord>
   await ok(['store', 'check', '--store', at.store])
 }
 
-describe(`SIGKILL at random moments (E2E_SEED=${seed})`, () => {
+describe(`SIGKILL at random moments (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
   test('again and again until it is done', async () => {
     const next = random(seed)
     const at = fresh()
@@ -95,7 +95,7 @@ describe(`SIGKILL at random moments (E2E_SEED=${seed})`, () => {
   })
 })
 
-describe('SIGKILL around a call to the file system', () => {
+describe('SIGKILL around a call to the file system', { timeout: 200_000 }, () => {
   // The n-th call of a kind, before, after and in the middle of it; every death goes on from the one before.
   const points: readonly string[] = [
     'write:*:torn',
@@ -128,7 +128,7 @@ describe('SIGKILL around a call to the file system', () => {
   }
 })
 
-describe('SIGKILL while the output is published', () => {
+describe('SIGKILL while the output is published', { timeout: 200_000 }, () => {
   test('over nothing: the folder is absent or whole, and the next run clears up', async () => {
     const at = fresh()
     await buildOn(at)
@@ -182,7 +182,7 @@ describe('SIGKILL while the output is published', () => {
 /** Two seconds, and as much again for a machine that does other things besides. */
 const atOnceMs = 4000
 
-describe('interrupted', () => {
+describe('interrupted', { timeout: 200_000 }, () => {
   // The signal comes when the build says what it has just done.
   for (const [signal, moment] of [
     ['SIGINT', 'tokenizer'],
@@ -223,7 +223,7 @@ describe('interrupted', () => {
   })
 })
 
-describe('two builds at once on one store', () => {
+describe('two builds at once on one store', { timeout: 200_000 }, () => {
   test('the same recipe to two folders', async () => {
     const at = fresh()
     const second = join(at.folder, 'second')

@@ -20,6 +20,9 @@ const rooms: Readonly<
   recipe: { may: ['stages', 'pipeline', 'store', 'hub', 'errors'] },
   output: { may: ['stages', 'pipeline', 'store', 'errors', 'bpe'] },
   engine: { may: ['recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
+  tasks: {
+    may: ['recipe', 'stages', 'pipeline', 'store', 'hub', 'parquet', 'bpe', 'random', 'errors'],
+  },
   workflows: { may: ['pipeline', 'errors'], types: ['activities', 'store'] },
   activities: {
     may: ['workflows', 'engine', 'recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'],
@@ -30,6 +33,7 @@ const rooms: Readonly<
       'workers',
       'workflows',
       'activities',
+      'tasks',
       'engine',
       'recipe',
       'output',

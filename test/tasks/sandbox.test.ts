@@ -13,10 +13,14 @@ const linux = process.platform === 'linux'
 const ofLinux = /bytearray|environ/
 
 describe.runIf(hasPython)('runPython', () => {
-  test.each(vectors.execute_code.filter(([code]) => linux || !ofLinux.test(code)))('%j', async (code, expected) => {
-    const { success, stdout, error, timeout, memoryExceeded } = await runPython(code)
-    expect({ success, stdout, error, timeout, memory_exceeded: memoryExceeded }).toEqual(expected)
-  }, 60_000)
+  test.each(vectors.execute_code.filter(([code]) => linux || !ofLinux.test(code)))(
+    '%j',
+    async (code, expected) => {
+      const { success, stdout, error, timeout, memoryExceeded } = await runPython(code)
+      expect({ success, stdout, error, timeout, memory_exceeded: memoryExceeded }).toEqual(expected)
+    },
+    60_000,
+  )
 
   const folders = () => readdirSync(tmpdir()).filter((name) => name.startsWith('shardmill-program-'))
   const seconds = 2
@@ -52,21 +56,30 @@ with open('f', 'wb') as f:
     f.write(b'x' * 1000)
 print(glob.glob('*'))`)
     expect(own.stdout).toBe("[]\n['f']\n")
-    const large = await runPython(`with open('f', 'wb') as f:
-    for i in range(100): f.write(b'x' * (1 << 20))`, { seconds: 30 })
+    const large = await runPython(
+      `with open('f', 'wb') as f:
+    for i in range(100): f.write(b'x' * (1 << 20))`,
+      { seconds: 30 },
+    )
     if (linux) expect(large.error).toContain('File too large')
     expect(folders().filter((name) => !before.includes(name))).toEqual([])
   }, 60_000)
 
   test('neither forks nor starts programs through the usual functions', async () => {
-    for (const code of ['import os; os.fork()', "import subprocess; subprocess.run(['true'])", 'import multiprocessing as m; p = m.get_context("fork").Process(target=print); p.start()']) {
+    for (const code of [
+      'import os; os.fork()',
+      "import subprocess; subprocess.run(['true'])",
+      'import multiprocessing as m; p = m.get_context("fork").Process(target=print); p.start()',
+    ]) {
       expect(await runPython(code)).toMatchObject({ success: false, timeout: false })
     }
   })
 
-  test.runIf(linux)('nothing it starts by other ways outlives it', async () => {
-    const marker = `shardmill-left-behind-${process.pid}`
-    const leave = (ending: string) => `import ctypes, sys, time
+  test.runIf(linux)(
+    'nothing it starts by other ways outlives it',
+    async () => {
+      const marker = `shardmill-left-behind-${process.pid}`
+      const leave = (ending: string) => `import ctypes, sys, time
 libc = ctypes.CDLL(None)
 if libc.fork() == 0:
     ${ending}
@@ -74,33 +87,51 @@ if libc.fork() == 0:
     time.sleep(600)
 print('parent')
 sys.stdout.flush()`
-    // The child holds the output open: the program's time runs until it has ended.
-    expect(await runPython(leave('pass'), { seconds })).toMatchObject({ success: false })
-    const apart = await runsApart()
-    if (apart) await runPython(leave('libc.setsid()'), { seconds })
-    await expect.poll(() => processesNamed(marker.slice(0, 15))).toEqual([])
-  }, 60_000)
+      // The child holds the output open: the program's time runs until it has ended.
+      expect(await runPython(leave('pass'), { seconds })).toMatchObject({ success: false })
+      const apart = await runsApart()
+      if (apart) await runPython(leave('libc.setsid()'), { seconds })
+      await expect.poll(() => processesNamed(marker.slice(0, 15))).toEqual([])
+    },
+    60_000,
+  )
 
   test('exit codes and signals are failures', async () => {
-    expect(await runPython('import os; os._exit(7)')).toMatchObject({ success: false, error: 'Execution failed' })
-    expect(await runPython('import os; os.abort()')).toMatchObject({ success: false, error: 'Execution failed' })
-    expect(await runPython('import ctypes; ctypes.string_at(0)')).toMatchObject({ success: false, timeout: false })
+    expect(await runPython('import os; os._exit(7)')).toMatchObject({
+      success: false,
+      error: 'Execution failed',
+    })
+    expect(await runPython('import os; os.abort()')).toMatchObject({
+      success: false,
+      error: 'Execution failed',
+    })
+    expect(await runPython('import ctypes; ctypes.string_at(0)')).toMatchObject({
+      success: false,
+      timeout: false,
+    })
     expect(await runPython('x = 1\0')).toMatchObject({ success: false, timeout: false })
     expect(await runPython('')).toMatchObject({ success: true, stdout: '', error: null })
   }, 60_000)
 
-  test.runIf(linux)('memory is limited for what it maps as well', async () => {
-    const { success, memoryExceeded } = await runPython('x = []\nwhile True: x.append(bytearray(1 << 20))')
-    expect([success, memoryExceeded]).toEqual([false, true])
-    expect((await runPython('x = bytearray(1 << 29)', { memoryBytes: null })).success).toBe(true)
-  }, 60_000)
+  test.runIf(linux)(
+    'memory is limited for what it maps as well',
+    async () => {
+      const { success, memoryExceeded } = await runPython('x = []\nwhile True: x.append(bytearray(1 << 20))')
+      expect([success, memoryExceeded]).toEqual([false, true])
+      expect((await runPython('x = bytearray(1 << 29)', { memoryBytes: null })).success).toBe(true)
+    },
+    60_000,
+  )
 
   test('reaches no network where the system lets us keep it away', async () => {
     const server = createServer((socket) => socket.end())
     await new Promise<void>((ready) => server.listen(0, '127.0.0.1', ready))
     try {
       const { port } = server.address() as { port: number }
-      const { success } = await runPython(`import socket; socket.create_connection(('127.0.0.1', ${port}), 3)`, { seconds: 20 })
+      const { success } = await runPython(
+        `import socket; socket.create_connection(('127.0.0.1', ${port}), 3)`,
+        { seconds: 20 },
+      )
       expect(success).toBe(!(await runsApart()))
     } finally {
       server.close()
@@ -110,7 +141,9 @@ sys.stdout.flush()`
   test('sees nothing of our environment', async () => {
     process.env['SHARDMILL_TEST_SECRET'] = 'hush'
     try {
-      const { stdout } = await runPython("import os; print('SHARDMILL_TEST_SECRET' in os.environ, sorted(os.environ))")
+      const { stdout } = await runPython(
+        "import os; print('SHARDMILL_TEST_SECRET' in os.environ, sorted(os.environ))",
+      )
       expect(stdout).toMatch(/^False /)
     } finally {
       delete process.env['SHARDMILL_TEST_SECRET']
@@ -153,7 +186,10 @@ test('without Python: one error that says what to do', async () => {
       hint: expect.stringContaining('SHARDMILL_PYTHON'),
     })
     process.env['SHARDMILL_PYTHON'] = process.execPath
-    await expect(runPython('pass')).rejects.toMatchObject({ code: 'NOT_FOUND', message: expect.stringContaining('is no Python 3 that runs') })
+    await expect(runPython('pass')).rejects.toMatchObject({
+      code: 'NOT_FOUND',
+      message: expect.stringContaining('is no Python 3 that runs'),
+    })
   } finally {
     if (before === undefined) delete process.env['SHARDMILL_PYTHON']
     else process.env['SHARDMILL_PYTHON'] = before

@@ -18,11 +18,17 @@ export interface Vectors {
   readonly smoltalk: readonly Conversation[]
   readonly humaneval: readonly Conversation[]
   readonly customjson: readonly Conversation[]
-  readonly slices: readonly [{ start?: number; stop?: number; step?: number }, number | string, readonly string[] | string][]
+  readonly slices: readonly [
+    { start?: number; stop?: number; step?: number },
+    number | string,
+    readonly string[] | string,
+  ][]
   readonly mixture_index_map_4_4_2: readonly (readonly [number, number])[]
   readonly mixture_first_user: readonly string[]
   readonly sequence_first_user: readonly string[]
-  readonly mixture_maps: Readonly<Record<string, { n: number; first10: [number, number][]; sha256_i64le_pairs: string }>>
+  readonly mixture_maps: Readonly<
+    Record<string, { n: number; first10: [number, number][]; sha256_i64le_pairs: string }>
+  >
   readonly extract_answer: readonly [string, string | null][]
   readonly gsm8k_eval: {
     readonly conversation: Conversation
@@ -31,7 +37,10 @@ export interface Vectors {
   }
   readonly extract_imports: readonly [string, string][]
   readonly extract_program: readonly [string, string][]
-  readonly humaneval_eval: { readonly conversation: Conversation; readonly cases: readonly [string, boolean][] }
+  readonly humaneval_eval: {
+    readonly conversation: Conversation
+    readonly cases: readonly [string, boolean][]
+  }
   readonly execute_code: readonly [string, Outcome][]
 }
 

@@ -7,6 +7,7 @@
 import { ShardmillError } from '../../../errors/index.ts'
 import { PythonRandom } from '../../../random/python-random.ts'
 import { cutTemplate, type Phrasebook, type Template } from './phrasebook.ts'
+import type { WordList } from './words.ts'
 
 /** Takes one item: `user`, then either `assistantText` or `part`s in order. */
 export interface SpellingSink {
@@ -33,7 +34,7 @@ const QUESTION_MARKED = 0.5
 const QUOTES = ['', "'", '"'] as const
 
 /** "Spell the word: …" and its letters. `words` is not empty. */
-export function createSimpleSpelling(words: readonly string[], split: SpellingSplit): SpellingTask {
+export function createSimpleSpelling(words: WordList, split: SpellingSplit): SpellingTask {
   needWords(words)
   const order = new PythonRandom(WORD_ORDER_SEED).permutation(words.length)
   const offset = seedOffset(split)
@@ -41,7 +42,7 @@ export function createSimpleSpelling(words: readonly string[], split: SpellingSp
   return {
     item(i, sink) {
       rng.seed(offset + i)
-      const word = words[order[rng.randbelow(order.length)]!]!
+      const word = words.at(order[rng.randbelow(order.length)]!)!
       sink.user(`Spell the word: ${word}`)
       sink.assistantText(`${word}:${characters(word).join(',')}`)
     },
@@ -50,7 +51,7 @@ export function createSimpleSpelling(words: readonly string[], split: SpellingSp
 
 /** "How many of this letter are in that word?", counted by hand and again with Python. `words` is not empty. */
 export function createSpellingBee(
-  words: readonly string[],
+  words: WordList,
   phrasebook: Phrasebook,
   split: SpellingSplit,
 ): SpellingTask {
@@ -73,7 +74,7 @@ export function createSpellingBee(
   return {
     item(i, sink) {
       rng.seed(offset + i)
-      const word = words[rng.randbelow(words.length)]!
+      const word = words.at(rng.randbelow(words.length))!
       const chars = characters(word)
       const letter =
         rng.random() < LETTER_IN_WORD
@@ -142,7 +143,7 @@ function seedOffset(split: SpellingSplit): number {
   return split === 'test' ? TEST_SEED_OFFSET : 0
 }
 
-function needWords(words: readonly string[]): void {
+function needWords(words: WordList): void {
   if (words.length === 0) {
     throw new ShardmillError('BAD_FILE', 'the word list holds no words', {
       hint: 'Give a UTF-8 text file with one word a line.',

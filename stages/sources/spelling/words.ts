@@ -22,6 +22,30 @@ export function parseWords(bytes: Uint8Array, file: string): string[] {
   return words
 }
 
+/** Words to pick from; an array of strings is one. */
+export interface WordList {
+  readonly length: number
+  at(index: number): string | undefined
+}
+
+/**
+ * The same words in two objects instead of one each: with hundreds of thousands of strings alive, every collection
+ * of garbage would go through them all.
+ */
+export function packWords(words: readonly string[]): WordList {
+  const text = words.join('')
+  const ends = new Uint32Array(words.length)
+  let end = 0
+  for (let i = 0; i < words.length; i++) {
+    end += words[i]!.length
+    ends[i] = end
+  }
+  return {
+    length: words.length,
+    at: (index) => text.slice(index === 0 ? 0 : ends[index - 1], ends[index]),
+  }
+}
+
 /** Python's `str.strip()`. */
 export function strip(text: string): string {
   let start = 0

@@ -1,0 +1,244 @@
+/**
+ * A store in a bucket of an S3-compatible server, under the same names as in a folder. Several processes and
+ * machines may use it at once: an object is visible whole or not at all, and records come after their blobs.
+ * What it takes of the server: reads and listings that show what was written before them.
+ */
+
+import { ShardmillError } from '../../errors/index.ts'
+import { corruptBlob, missingBlob } from '../blob-files.ts'
+import { VERSION } from '../layout.ts'
+import type { Lease, LeaseTimes } from '../leases.ts'
+import type { Holdings, ManagedStore } from '../managed-store.ts'
+import {
+  buildRecordFault,
+  encodeRecord,
+  type KeyOf,
+  type Parsed,
+  parseBuildRecord,
+  parseStageRecord,
+  stageRecordFault,
+} from '../record-files.ts'
+import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord } from '../types.ts'
+import { type BuildLeaseOptions, takeBuildLeaseOn } from '../using.ts'
+import { buildPath, parseS3Address, recordPath } from './address.ts'
+import { BlobCache, type CacheBounds } from './blob-cache.ts'
+import { connect } from './connection.ts'
+import { LocalArea } from './local-area.ts'
+import { type ObjectFacts, S3Objects } from './objects.ts'
+import { S3Blobs } from './s3-blobs.ts'
+import { s3Holdings } from './s3-holdings.ts'
+import { S3_LEASE_TIMES, s3LeaseBoard } from './s3-leases.ts'
+import { cacheBounds, cacheFolder } from './settings.ts'
+
+export interface S3StoreOptions {
+  /** Recomputes a record's key; a record that does not hash to its key is damaged, that is, a miss. */
+  readonly keyOf?: KeyOf
+  /** Told of what is set right by itself: a damaged record that counts as a miss, and the like. */
+  readonly onWarning?: (message: string) => void
+  /** Look only: takes no lease, writes nothing to the bucket. */
+  readonly readOnly?: boolean
+  readonly env?: NodeJS.ProcessEnv
+  /** For tests: other intervals for heartbeats, another bound for the cache. */
+  readonly leaseTimes?: LeaseTimes
+  readonly cache?: CacheBounds
+}
+
+/**
+ * Opens the store at `s3://bucket/prefix`; the bucket must exist. One request shows at once whether it can be
+ * reached. Throws USAGE for a wrong address or setting, STORE when the bucket cannot be used or holds only a newer
+ * layout.
+ */
+export async function openS3Store(location: string, options: S3StoreOptions = {}): Promise<ManagedStore> {
+  const env = options.env ?? process.env
+  const address = parseS3Address(location)
+  const bounds = options.cache ?? cacheBounds(env)
+  const objects = new S3Objects(await connect(env), address)
+  try {
+    const folders = await objects.topFolders()
+    const newer = folders.filter((name) => /^v[2-9]\d*$|^v1\d+$/.test(name))
+    if (newer.length > 0 && !folders.includes(VERSION)) {
+      throw new ShardmillError(
+        'STORE',
+        `the store ${address.url} has layout ${newer.join(', ')}, this version of shardmill knows ${VERSION}`,
+        { hint: 'use the newer shardmill that made it, or choose another prefix with --store' },
+      )
+    }
+  } catch (error) {
+    objects.close()
+    throw error
+  }
+  const local = new LocalArea(cacheFolder(address, env), address.url)
+  return new BucketStore(objects, local, new BlobCache(local.layout, bounds), options)
+}
+
+/** A record is renewed when it is used, but not more often than this: gc's `olderThanMs` goes by its time. */
+const TOUCH_AFTER_MS = 3_600_000
+/** No record is larger: what is, is none. */
+const MOST_RECORD_BYTES = 256 << 20
+
+class BucketStore implements ManagedStore {
+  readonly name: string
+  readonly readOnly: boolean
+  readonly holdings: Holdings
+  readonly #options: S3StoreOptions
+  readonly #objects: S3Objects
+  readonly #local: LocalArea
+  readonly #blobs: S3Blobs
+  readonly #leaseTimes: LeaseTimes
+  readonly #leases = new Set<Lease>()
+  #closed = false
+
+  constructor(objects: S3Objects, local: LocalArea, cache: BlobCache, options: S3StoreOptions) {
+    this.name = objects.address.url
+    this.readOnly = options.readOnly ?? false
+    this.#options = options
+    this.#objects = objects
+    this.#local = local
+    this.#blobs = new S3Blobs(objects, local, cache)
+    this.#leaseTimes = options.leaseTimes ?? S3_LEASE_TIMES
+    this.holdings = s3Holdings({
+      objects,
+      local,
+      leaseTimes: this.#leaseTimes,
+      quarantine: (path) => this.#writing(() => this.#blobs.quarantine(path)),
+    })
+  }
+
+  createBlob(): Promise<BlobWriter> {
+    return this.#writing(() => this.#blobs.writer())
+  }
+
+  putBlob(bytes: Uint8Array): Promise<BlobRef> {
+    return this.#writing(() => this.#blobs.putBytes(bytes))
+  }
+
+  statBlob(digest: Digest): Promise<number | undefined> {
+    return this.#blobs.size(digest)
+  }
+
+  readBlob(digest: Digest, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
+    return this.#blobs.read(digest, options)
+  }
+
+  readBlobBytes(digest: Digest): Promise<Uint8Array> {
+    return this.#blobs.readWhole(digest)
+  }
+
+  localFile(digest: Digest, bytes?: number): Promise<string> {
+    return this.#blobs.localFile(digest, bytes)
+  }
+
+  importFile(path: string, expect: { digest?: Digest; bytes?: number } = {}): Promise<BlobRef> {
+    return this.#writing(() => this.#blobs.importFile(path, expect))
+  }
+
+  async getRecord(key: Digest): Promise<StageRecord | undefined> {
+    const path = recordPath(key)
+    const found = await this.#objects.getBytes(path, MOST_RECORD_BYTES)
+    if (found === undefined) return undefined
+    const parsed = parseStageRecord(found.bytes, key, this.#options.keyOf)
+    if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
+    const refs = Object.entries(parsed.value.outputs)
+    const sizes = await Promise.all(refs.map(([, ref]) => this.statBlob(ref.digest)))
+    for (const [i, [name, ref]] of refs.entries()) {
+      if (sizes[i] === ref.bytes) continue
+      const state = sizes[i] === undefined ? 'is missing' : `has ${sizes[i]} bytes instead of ${ref.bytes}`
+      return this.#miss(path, `its output ${JSON.stringify(name)}, blob ${ref.digest}, ${state}`)
+    }
+    await this.#touch(path, found)
+    return parsed.value
+  }
+
+  #miss(path: string, why: string): undefined {
+    this.#options.onWarning?.(`${this.name}/${path}: not used, ${why}; the stage runs again`)
+    return undefined
+  }
+
+  async #touch(path: string, facts: ObjectFacts): Promise<void> {
+    if (this.readOnly || Math.abs(Date.now() - facts.mtimeMs) <= TOUCH_AFTER_MS) return
+    // Only a note for gc: not worth a failure.
+    await this.#objects.copy(path, path, facts).catch(() => undefined)
+  }
+
+  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined> {
+    return this.#parse(recordPath(key), (bytes) => parseStageRecord(bytes, key, this.#options.keyOf))
+  }
+
+  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined> {
+    return this.#parse(buildPath(id), (bytes) => parseBuildRecord(bytes, id))
+  }
+
+  async #parse<T>(path: string, parse: (bytes: Buffer) => Parsed<T>): Promise<Parsed<T> | undefined> {
+    const found = await this.#objects.getBytes(path, MOST_RECORD_BYTES)
+    return found === undefined ? undefined : parse(found.bytes)
+  }
+
+  async putRecord(record: StageRecord): Promise<void> {
+    const bytes = encodeRecord(record)
+    // What would not be read back must not be written: NaN, undefined or a wrong key are bugs of the caller.
+    const back = parseStageRecord(bytes, record.key, this.#options.keyOf)
+    if (back.kind !== 'ok') {
+      throw new TypeError(`not a stage record: ${stageRecordFault(record) ?? back.why}`)
+    }
+    const refs = Object.values(record.outputs)
+    const sizes = await Promise.all(refs.map((ref) => this.statBlob(ref.digest)))
+    for (const [i, ref] of refs.entries()) {
+      if (sizes[i] === undefined) throw missingBlob(this.#blobs.places, ref.digest)
+      if (sizes[i] !== ref.bytes) {
+        const why = `it has ${sizes[i]} bytes, its maker wrote ${ref.bytes}`
+        throw corruptBlob(this.#blobs.places, ref.digest, why)
+      }
+    }
+    await this.#putJson(recordPath(record.key), bytes)
+  }
+
+  async putBuild(build: BuildRecord): Promise<void> {
+    const bytes = encodeRecord(build)
+    const back = parseBuildRecord(bytes, build.id)
+    if (back.kind !== 'ok') throw new TypeError(`not a build record: ${buildRecordFault(build) ?? back.why}`)
+    await this.#putJson(buildPath(build.id), bytes)
+  }
+
+  #putJson(path: string, bytes: Uint8Array): Promise<void> {
+    return this.#writing(async () => {
+      await this.#objects.put(path, bytes, { contentType: 'application/json' })
+    })
+  }
+
+  async getBuild(id: Digest): Promise<BuildRecord | undefined> {
+    const parsed = await this.parseBuildFile(id)
+    if (parsed === undefined || parsed.kind === 'ok') return parsed?.value
+    this.#options.onWarning?.(`${this.name}/${buildPath(id)}: not used, ${parsed.why}`)
+    return undefined
+  }
+
+  scratch(name: string): Promise<string> {
+    return this.#writing(() => this.#local.scratch(name))
+  }
+
+  discardBlob(digest: Digest): Promise<void> {
+    return this.#writing(() => this.#blobs.discard(digest))
+  }
+
+  leaseForBuild(options: BuildLeaseOptions = {}): Promise<Lease> {
+    return this.#writing(async () => {
+      const lease = await takeBuildLeaseOn(s3LeaseBoard(this.#objects, this.#leaseTimes), options)
+      this.#leases.add(lease)
+      return lease
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    for (const lease of this.#leases) await lease.release()
+    await this.#local.close()
+    this.#objects.close()
+  }
+
+  #writing<T>(work: () => Promise<T>): Promise<T> {
+    if (this.readOnly) return Promise.reject(new TypeError(`the store ${this.name} was opened to look only`))
+    if (this.#closed) return Promise.reject(new TypeError(`the store ${this.name} was closed`))
+    return work()
+  }
+}

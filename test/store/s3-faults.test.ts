@@ -1,0 +1,482 @@
+/** The store in a bucket under a server in trouble, with large blobs, several writers, and a cache that is too small. */
+
+import { closeSync, existsSync, openSync, readFileSync, readSync, statSync, writeFileSync } from 'node:fs'
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { describe, expect, test } from 'vitest'
+import { checkStore } from '../../store/check.ts'
+import { sha256 } from '../../store/digest.ts'
+import { collectGarbage } from '../../store/gc.ts'
+import type { LeaseTimes } from '../../store/leases.ts'
+import { eachRecord, listStore } from '../../store/list.ts'
+import { collect, makeBuild, makeRecord, namesIn, noise, startNode, temporaryFolder } from './helpers.ts'
+import { type FaultProxy, startFaultProxy } from './s3-fault-proxy.ts'
+import { findS3Server } from './s3-server.ts'
+import { backdoor, newLocation, openS3 } from './s3-support.ts'
+
+const MIB = 1 << 20
+/** Three parts, the last one odd. */
+const LARGE = noise(40 * MIB + 12_345)
+const SECOND_PART = /partNumber=2/
+const server = await findS3Server()
+
+async function allFiles(folder: string): Promise<string[]> {
+  if (!existsSync(folder)) return []
+  const entries = await readdir(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name))
+}
+
+const bytesIn = async (folder: string) =>
+  (await allFiles(folder)).reduce((sum, path) => sum + statSync(path).size, 0)
+
+if (typeof server === 'string') {
+  describe('the store in a bucket', () => {
+    test.skip(server, () => undefined)
+  })
+} else {
+  const { endpoint } = server
+
+  async function behindProxy(env: NodeJS.ProcessEnv = {}, leaseTimes?: LeaseTimes) {
+    const location = newLocation()
+    const proxy = await startFaultProxy(endpoint)
+    const opened = await openS3(proxy.endpoint, location, {
+      env,
+      ...(leaseTimes === undefined ? {} : { leaseTimes }),
+    })
+    return { ...opened, proxy, location, behind: await backdoor(endpoint, location) }
+  }
+
+  describe('large blobs', () => {
+    test('go in parts, are whole elsewhere, and are not sent twice', async () => {
+      const { store, proxy, location, behind } = await behindProxy()
+      const writer = await store.createBlob()
+      for (let at = 0; at < LARGE.length; at += 7_000_001)
+        await writer.write(LARGE.subarray(at, at + 7_000_001))
+      const ref = await writer.commit()
+      expect(ref).toEqual({ digest: sha256(LARGE), bytes: LARGE.length })
+      const parts = proxy.seen.filter(({ url }) => /partNumber=/.test(url))
+      expect(parts.map(({ headers }) => Number(headers['content-length'])).sort((a, b) => a - b)).toEqual([
+        8 * MIB + 12_345,
+        16 * MIB,
+        16 * MIB,
+      ])
+      // Every part is signed together with its digest, so the server takes it only as it was sent.
+      for (const { headers } of parts) expect(headers['x-amz-content-sha256']).toMatch(/^[0-9a-f]{64}$/)
+      expect(await behind.uploads()).toEqual([])
+
+      proxy.seen.length = 0
+      expect(await store.importFile(await store.localFile(ref.digest))).toEqual(ref)
+      expect(proxy.seen.filter(({ method }) => method !== 'HEAD')).toEqual([])
+
+      const { store: elsewhere } = await openS3(endpoint, location)
+      expect((await collect(elsewhere.readBlob(ref.digest))).equals(LARGE)).toBe(true)
+      expect(readFileSync(await elsewhere.localFile(ref.digest, ref.bytes)).equals(LARGE)).toBe(true)
+      await Promise.all([store.close(), elsewhere.close()])
+    })
+
+    test('of which a part is refused leave nothing behind', async () => {
+      const { store, proxy, behind, local } = await behindProxy()
+      proxy.fault = ({ url }) => (SECOND_PART.test(url) ? { status: 403, code: 'AccessDenied' } : undefined)
+      const writer = await store.createBlob()
+      await writer.write(LARGE)
+      await expect(writer.commit()).rejects.toMatchObject({ code: 'STORE', retryable: false })
+      expect(await behind.paths('')).toEqual([])
+      expect(await behind.uploads()).toEqual([])
+      expect(await namesIn(join(local, 'v1', 'tmp'))).toEqual([])
+      proxy.fault = () => undefined
+      expect((await store.putBlob(LARGE)).digest).toBe(sha256(LARGE))
+      await store.close()
+    })
+
+    test('of a process that is killed half-way are not there, and gc takes the parts', async () => {
+      const location = newLocation()
+      const proxy = await startFaultProxy(endpoint)
+      const cacheHome = temporaryFolder()
+      const hung = new Promise<void>((resolve) => {
+        proxy.fault = ({ url }) => {
+          if (!SECOND_PART.test(url)) return undefined
+          resolve()
+          return 'hang'
+        }
+      })
+      const module = pathToFileURL(join(process.cwd(), 'dist', 'store', 's3', 's3-store.js')).href
+      const program = `
+        const { openS3Store } = await import(${JSON.stringify(module)})
+        const store = await openS3Store(${JSON.stringify(location)})
+        await store.leaseForBuild()
+        await (await store.createBlob().then(async (writer) => (await writer.write(Buffer.alloc(${LARGE.length}, 7)), writer))).commit()`
+      const child = startNode(['--input-type=module', '-e', program], {
+        AWS_ENDPOINT_URL_S3: proxy.endpoint,
+        XDG_CACHE_HOME: cacheHome,
+      })
+      await Promise.race([hung, child.ended.then(({ stderr }) => Promise.reject(new Error(stderr)))])
+      const { store, local } = await openS3(endpoint, location, { cacheHome })
+      await expect(collectGarbage(store)).rejects.toMatchObject({ code: 'STORE', retryable: true })
+      child.kill('SIGKILL')
+      await child.ended
+      const behind = await backdoor(endpoint, location)
+      expect(await store.statBlob(sha256(Buffer.alloc(LARGE.length, 7)))).toBeUndefined()
+      expect(await behind.uploads()).toHaveLength(1)
+      // Young parts stay: a day, unless told otherwise.
+      await collectGarbage(store)
+      expect(await behind.uploads()).toHaveLength(1)
+      const { removed } = await collectGarbage(store, { leftoverAgeMs: -60_000 })
+      expect(removed.leftovers).toBeGreaterThan(0)
+      expect(await behind.uploads()).toEqual([])
+      expect(await namesIn(join(local, 'v1', 'tmp'))).toEqual([])
+      expect(await behind.paths('')).toEqual([])
+      await store.close()
+    })
+
+    test('written by two at once are there once, whole', async () => {
+      const location = newLocation()
+      const stores = await Promise.all([openS3(endpoint, location), openS3(endpoint, location)])
+      const refs = await Promise.all(stores.map(({ store }) => store.putBlob(LARGE)))
+      const writers = await Promise.all(stores.map(({ store }) => store.createBlob()))
+      await Promise.all(writers.map((writer) => writer.write(LARGE)))
+      refs.push(...(await Promise.all(writers.map((writer) => writer.commit()))))
+      expect(new Set(refs.map(({ digest }) => digest))).toEqual(new Set([sha256(LARGE)]))
+      const behind = await backdoor(endpoint, location)
+      expect(await behind.paths('')).toHaveLength(1)
+      expect(await behind.uploads()).toEqual([])
+      expect((await collect(stores[0]!.store.readBlob(sha256(LARGE)))).equals(LARGE)).toBe(true)
+      await Promise.all(stores.map(({ store }) => store.close()))
+    })
+  })
+
+  /** Lives a short life with every kind of request. */
+  async function live({ store }: { store: Awaited<ReturnType<typeof openS3>>['store'] }): Promise<void> {
+    const lease = await store.leaseForBuild()
+    const ref = await store.putBlob(Buffer.from('some tokens'))
+    const writer = await store.createBlob()
+    await writer.write(noise(3 * MIB))
+    const large = await writer.commit()
+    const record = makeRecord({ small: ref, large })
+    await store.putRecord(record)
+    expect(await store.getRecord(record.key)).toEqual(record)
+    await store.putBuild(makeBuild('a build', ref, [record]))
+    expect((await collect(store.readBlob(large.digest))).equals(noise(3 * MIB))).toBe(true)
+    await lease.release()
+    expect((await checkStore(store)).findings).toEqual([])
+    const { kept } = await collectGarbage(store)
+    expect(kept).toMatchObject({ builds: 1, records: 1, blobs: 2 })
+  }
+
+  describe('a server in trouble', () => {
+    const once = (proxy: FaultProxy, answer: ReturnType<FaultProxy['fault']>) => {
+      const met = new Map<string, number>()
+      proxy.fault = ({ method, url }) => {
+        const times = (met.get(method + url) ?? 0) + 1
+        met.set(method + url, times)
+        return times % 2 === 1 ? answer : undefined
+      }
+    }
+
+    test.each<[string, ReturnType<FaultProxy['fault']>]>([
+      ['503 SlowDown', { status: 503, code: 'SlowDown' }],
+      ['500 InternalError', { status: 500, code: 'InternalError' }],
+      ['429 TooManyRequests', { status: 429, code: 'TooManyRequests' }],
+      ['a broken connection', 'reset'],
+    ])('%s in answer to every other request does no harm', async (_, answer) => {
+      const opened = await behindProxy()
+      once(opened.proxy, answer)
+      await live(opened)
+      await opened.store.close()
+    })
+
+    test('that breaks off every answer half-way is read on from there', async () => {
+      const { store, proxy } = await behindProxy()
+      const { digest } = await store.putBlob(noise(5 * MIB))
+      proxy.seen.length = 0
+      proxy.fault = ({ method }) => (method === 'GET' ? { cut: 1_500_000 } : undefined)
+      expect((await collect(store.readBlob(digest))).equals(noise(5 * MIB))).toBe(true)
+      const ranges = proxy.seen.map(({ headers }) => headers.range)
+      expect(ranges.slice(0, 1)).toEqual([undefined])
+      expect(ranges.length).toBeGreaterThan(3)
+      for (const range of ranges.slice(1)) expect(range).toMatch(/^bytes=\d+-$/)
+      await store.close()
+    })
+
+    test.each<[string, NonNullable<ReturnType<FaultProxy['fault']>>, boolean, RegExp]>([
+      ['busy for ever', { status: 503, code: 'SlowDown' }, true, /too busy/],
+      ['gone', 'reset', true, /cannot be reached/],
+      ['of no permission', { status: 403, code: 'AccessDenied' }, false, /no permission/],
+      ['of other credentials', { status: 403, code: 'InvalidAccessKeyId' }, false, /not accepted/],
+      ['without the bucket', { status: 404, code: 'NoSuchBucket' }, false, /does not exist/],
+    ])('%s is one clear error, which names no secret', async (_, answer, retryable, words) => {
+      const { store, proxy, location } = await behindProxy({ AWS_MAX_ATTEMPTS: '2' })
+      const record = makeRecord({ a: await store.putBlob(Buffer.from('x')) })
+      proxy.fault = () => answer
+      const failing: (() => Promise<unknown>)[] = [
+        () => store.putBlob(Buffer.from('y')),
+        () => store.getRecord(record.key),
+        () => store.leaseForBuild(),
+        () => openS3(proxy.endpoint, location, { env: { AWS_MAX_ATTEMPTS: '2' } }),
+      ]
+      for (const work of failing) {
+        const error = await work().then(
+          () => undefined,
+          (thrown: unknown) => thrown as { toFacts(): unknown },
+        )
+        expect(error).toMatchObject({ code: 'STORE', retryable, message: expect.stringMatching(words) })
+        const told = JSON.stringify(error?.toFacts()) + String(error)
+        expect(told).toContain(location)
+        expect(told).not.toContain(process.env['AWS_ACCESS_KEY_ID'])
+        expect(told).not.toContain(process.env['AWS_SECRET_ACCESS_KEY'])
+      }
+      proxy.fault = () => undefined
+      await store.close()
+    })
+  })
+
+  describe('a server without conditional writes', () => {
+    test('that says so is used without them', async () => {
+      const opened = await behindProxy()
+      opened.proxy.fault = ({ headers, method }) =>
+        method !== 'GET' && (headers['if-none-match'] ?? headers['if-match']) !== undefined
+          ? { status: 501, code: 'NotImplemented' }
+          : undefined
+      await live(opened)
+      expect((await opened.store.putBlob(Buffer.from('some tokens'))).bytes).toBe(11)
+      await opened.store.close()
+    })
+
+    test('that takes no notice of them does no harm', async () => {
+      const opened = await behindProxy()
+      opened.proxy.ignore = ['if-none-match', 'if-match']
+      await live(opened)
+      expect((await opened.store.putBlob(noise(2 * MIB))).bytes).toBe(2 * MIB)
+      await opened.store.close()
+    })
+  })
+
+  describe('copies on the local disk', () => {
+    const small = { bytes: 3 * MIB, graceMs: 0 }
+
+    test('stay within their bound; what is open stays readable, and what went is fetched again', async () => {
+      const location = newLocation()
+      const { store, local } = await openS3(endpoint, location, { cache: small })
+      const blobs = join(local, 'v1', 'blobs')
+      const first = await store.putBlob(noise(MIB, 1))
+      const path = await store.localFile(first.digest)
+      const fd = openSync(path, 'r')
+      for (let seed = 2; seed < 12; seed++) {
+        const writer = await store.createBlob()
+        await writer.write(noise(MIB, seed))
+        await writer.commit()
+        expect(await bytesIn(blobs)).toBeLessThanOrEqual(small.bytes)
+      }
+      expect(existsSync(path)).toBe(false)
+      const bytes = Buffer.alloc(MIB)
+      expect(readSync(fd, bytes, 0, MIB, 0)).toBe(MIB)
+      closeSync(fd)
+      expect(bytes.equals(noise(MIB, 1))).toBe(true)
+      expect(readFileSync(await store.localFile(first.digest)).equals(noise(MIB, 1))).toBe(true)
+      await store.close()
+    })
+
+    test('that were handed out lately stay, even past the bound', async () => {
+      const { store } = await openS3(endpoint, newLocation(), { cache: { ...small, graceMs: 60_000 } })
+      const paths: string[] = []
+      for (let seed = 0; seed < 6; seed++) {
+        paths.push(await store.localFile((await store.putBlob(noise(MIB, seed))).digest))
+      }
+      expect(paths.filter((path) => !existsSync(path))).toEqual([])
+      await store.close()
+    })
+
+    test('spare the server: what this machine wrote or fetched is not fetched again', async () => {
+      const { store, proxy } = await behindProxy()
+      const writer = await store.createBlob()
+      await writer.write(noise(2 * MIB))
+      const { digest } = await writer.commit()
+      const other = await store.putBlob(noise(MIB, 5))
+      await store.localFile(other.digest)
+      proxy.seen.length = 0
+      for (const one of [digest, other.digest]) {
+        await store.localFile(one)
+        await collect(store.readBlob(one))
+      }
+      expect(new Set(proxy.seen.map(({ method }) => method))).toEqual(new Set(['HEAD']))
+      await store.close()
+    })
+
+    test('that are damaged are noticed, and fetched again', async () => {
+      const { store } = await openS3(endpoint, newLocation())
+      const writer = await store.createBlob()
+      await writer.write(noise(2 * MIB))
+      const { digest } = await writer.commit()
+      const path = await store.localFile(digest)
+      await rm(path)
+      writeFileSync(path, noise(2 * MIB, 99))
+      await expect(collect(store.readBlob(digest))).rejects.toMatchObject({ code: 'CORRUPT_BLOB' })
+      await store.discardBlob(digest)
+      expect((await collect(store.readBlob(digest))).equals(noise(2 * MIB))).toBe(true)
+      expect(await store.statBlob(digest)).toBe(2 * MIB)
+      await store.close()
+    })
+
+    test('of a damaged object are never handed out', async () => {
+      const location = newLocation()
+      const { store, local } = await openS3(endpoint, location)
+      const behind = await backdoor(endpoint, location)
+      const { digest } = await store.putBlob(noise(MIB))
+      await behind.changeBlob(digest, () => noise(MIB, 2))
+      await expect(store.localFile(digest, MIB)).rejects.toMatchObject({ code: 'CORRUPT_BLOB' })
+      expect(await bytesIn(join(local, 'v1', 'blobs'))).toBe(0)
+      expect(await namesIn(join(local, 'v1', 'tmp'))).toEqual([])
+      await store.close()
+    })
+  })
+
+  describe('looking after a bucket', () => {
+    test('check finds what is damaged, sets it aside, and the next writer heals it', async () => {
+      const { store, behind } = await behindProxy()
+      const record = makeRecord({ rows: await store.putBlob(noise(MIB)) })
+      await store.putRecord(record)
+      const { digest } = record.outputs['rows']!
+      await behind.changeBlob(digest, (bytes) => bytes.subarray(0, 100))
+      await behind.change('v1/blobs/sha256/notes.txt', () => Buffer.from('mine'))
+      const looked = await checkStore(store, { repair: false })
+      expect(looked.findings).toMatchObject([
+        {
+          kind: 'short',
+          digest,
+          file: `v1/blobs/sha256/${digest.slice(0, 2)}/${digest}`,
+          stages: [{ key: record.key }],
+        },
+      ])
+      expect(looked.foreign).toEqual(['v1/blobs/sha256/notes.txt'])
+      const { findings } = await checkStore(store)
+      expect(findings).toMatchObject([
+        { kind: 'short', quarantined: expect.stringMatching(/^v1\/quarantine\//) },
+      ])
+      expect((await listStore(store)).quarantined).toBe(1)
+      expect((await checkStore(store)).findings).toMatchObject([{ kind: 'missing', digest }])
+      await store.putBlob(noise(MIB))
+      expect((await checkStore(store)).findings).toEqual([])
+      await store.close()
+    })
+
+    test('gc keeps all that builds reach, and removes the rest', async () => {
+      const { store, behind } = await behindProxy()
+      const kept = makeRecord({ rows: await store.putBlob(Buffer.from('kept')) })
+      const loose = makeRecord({ rows: await store.putBlob(Buffer.from('loose')) }, { stage: 'loose' })
+      for (const record of [kept, loose]) await store.putRecord(record)
+      await store.putBuild(makeBuild('a build', await store.putBlob(Buffer.from('lock')), [kept]))
+      const expected = { builds: 0, records: 1, blobs: 1, leftovers: 0, bytes: 5 }
+      expect((await collectGarbage(store, { dryRun: true })).removed).toEqual(expected)
+      expect((await collectGarbage(store, { olderThanMs: 3_600_000 })).removed).toMatchObject({
+        records: 0,
+        blobs: 0,
+      })
+      expect((await collectGarbage(store)).removed).toEqual(expected)
+      expect(await store.getRecord(kept.key)).toEqual(kept)
+      expect(await store.getRecord(loose.key)).toBeUndefined()
+      expect(await behind.paths('v1/leases/')).toEqual([])
+      await store.close()
+    })
+
+    test('goes through more than one page of a listing', async () => {
+      const { store } = await openS3(endpoint, newLocation())
+      const ref = await store.putBlob(Buffer.from('x'))
+      const records = Array.from({ length: 1_005 }, (_, n) => makeRecord({ a: ref }, { params: { n } }))
+      for (let at = 0; at < records.length; at += 16) {
+        await Promise.all(records.slice(at, at + 16).map((record) => store.putRecord(record)))
+      }
+      expect((await listStore(store)).stages).toMatchObject([{ records: 1_005 }])
+      const found = new Set<string>()
+      for await (const { key } of eachRecord(store)) found.add(key)
+      expect(found).toEqual(new Set(records.map(({ key }) => key)))
+      await store.close()
+    })
+
+    test('of a newer layout alone is refused', async () => {
+      const location = newLocation()
+      const behind = await backdoor(endpoint, location)
+      await behind.change('v2/blobs/x', () => Buffer.from('newer'))
+      await expect(openS3(endpoint, location)).rejects.toMatchObject({
+        code: 'STORE',
+        message: expect.stringMatching(/v2.*knows v1/),
+      })
+    })
+
+    test('opened to look only reads all and writes nothing', async () => {
+      const location = newLocation()
+      const { store: looking } = await openS3(endpoint, location, { readOnly: true })
+      const { store } = await openS3(endpoint, location)
+      const record = makeRecord({ a: await store.putBlob(Buffer.from('x')) })
+      await store.putRecord(record)
+      expect(await looking.getRecord(record.key)).toEqual(record)
+      expect(readFileSync(await looking.localFile(record.outputs['a']!.digest), 'utf8')).toBe('x')
+      await expect(looking.putBlob(Buffer.from('y'))).rejects.toThrow(TypeError)
+      await expect(looking.leaseForBuild()).rejects.toThrow(TypeError)
+      await Promise.all([store.close(), looking.close()])
+    })
+  })
+
+  describe('builds and collections', () => {
+    // S3 tells times in whole seconds.
+    const quick = { heartbeatMs: 500, staleMs: 3_000 }
+
+    test('exclude each other', async () => {
+      const location = newLocation()
+      const [a, b] = await Promise.all([1, 2].map(() => openS3(endpoint, location, { leaseTimes: quick })))
+      const lease = await a!.store.leaseForBuild()
+      await expect(collectGarbage(b!.store)).rejects.toMatchObject({
+        code: 'STORE',
+        retryable: true,
+        message: expect.stringMatching(/a build is using .* \(pid \d+ on .+, since /),
+      })
+      await lease.release()
+      await collectGarbage(b!.store)
+
+      const collection = await b!.store.holdings.collection(false)
+      let told = ''
+      const waiting = a!.store.leaseForBuild({
+        onWait: (who) => {
+          told = who
+          void collection.release()
+        },
+      })
+      await (await waiting).release()
+      expect(told).toMatch(/^pid \d+ on /)
+      await Promise.all([a!.store.close(), b!.store.close()])
+    })
+
+    test('of a machine that fell silent are taken for dead, and learn of it', async () => {
+      const location = newLocation()
+      const times = { heartbeatMs: 10_000_000, staleMs: 1_000 }
+      // Another machine, as far as its name tells.
+      const { store: silent } = await openS3(endpoint, location, { leaseTimes: times })
+      const lease = await silent.leaseForBuild()
+      const behind = await backdoor(endpoint, location)
+      const elsewhere = lease.path.replace(/[0-9a-f]{12}$/, '0123456789ab')
+      await behind.change(elsewhere, () => Buffer.from('{"host":"far away","since":"then"}'))
+      await lease.release()
+      const { store } = await openS3(endpoint, location, { leaseTimes: { heartbeatMs: 200, staleMs: 1_000 } })
+      await expect(collectGarbage(store)).rejects.toMatchObject({
+        message: expect.stringContaining('far away'),
+      })
+      await expect
+        .poll(
+          () =>
+            collectGarbage(store).then(
+              () => 'done',
+              () => 'waits',
+            ),
+          { timeout: 20_000, interval: 300 },
+        )
+        .toBe('done')
+      expect(await behind.paths('v1/leases/')).toEqual([])
+
+      const second = await silent.leaseForBuild()
+      await behind.objects.delete(second.path)
+      await expect(second.touch()).rejects.toMatchObject({ code: 'STORE', retryable: true })
+      expect(second.lost.aborted).toBe(true)
+      expect(await behind.paths('v1/leases/')).toEqual([])
+      await Promise.all([store.close(), silent.close()])
+    })
+  })
+}

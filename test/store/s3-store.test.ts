@@ -1,0 +1,40 @@
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
+import { describe, test } from 'vitest'
+import { testStore } from '../contract/store.ts'
+import { namesIn, temporaryFolder } from './helpers.ts'
+import { findS3Server } from './s3-server.ts'
+import { backdoor, newLocation, openS3 } from './s3-support.ts'
+
+const server = await findS3Server()
+
+if (typeof server === 'string') {
+  describe('the store in a bucket', () => {
+    test.skip(server, () => undefined)
+  })
+} else {
+  testStore(`S3Store (${server.kind})`, async () => {
+    const location = newLocation()
+    const cacheHome = temporaryFolder()
+    // Two processes of one machine: they share its cache.
+    const { store, warnings, local } = await openS3(server.endpoint, location, { cacheHome })
+    const { store: other } = await openS3(server.endpoint, location, { cacheHome })
+    const behind = await backdoor(server.endpoint, location)
+    return {
+      store,
+      other,
+      warnings,
+      damageBlob: behind.changeBlob,
+      damageRecord: behind.changeRecord,
+      async leftovers() {
+        const tmp = join(local, 'v1', 'tmp')
+        return [...(existsSync(tmp) ? await namesIn(tmp) : []), ...(await behind.uploads())]
+      },
+      async close() {
+        await store.close()
+        await other.close()
+        behind.objects.close()
+      },
+    }
+  })
+}
