@@ -89,6 +89,14 @@ function summary(
   if (overlap > 0) notes.push(`${count(overlap)} conversations stand in val and in train.`)
   for (const name of ['val', 'train'] as const) {
     const untrained = splits[name].sources.reduce((sum, source) => sum + source.untrained, 0)
+    const dropped = { untrained: 0, tooLong: 0 }
+    for (const source of splits[name].sources) {
+      dropped.untrained += source.dropped?.untrained ?? 0
+      dropped.tooLong += source.dropped?.tooLong ?? 0
+    }
+    if (dropped.tooLong > 0) notes.push(`${count(dropped.tooLong)} conversations of ${name} were too long and left out.`)
+    if (dropped.untrained > 0)
+      notes.push(`${count(dropped.untrained)} conversations of ${name} had no trained token and were left out.`)
     if (untrained > 0)
       notes.push(
         `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,

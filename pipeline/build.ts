@@ -40,6 +40,8 @@ export interface SourceResult {
   readonly trainedTokens: number
   readonly truncated: number
   readonly untrained: number
+  /** Conversations left out, where the recipe says so for one of the reasons. */
+  readonly dropped?: { readonly untrained: number; readonly tooLong: number }
 }
 
 export interface SplitResult {
@@ -110,7 +112,11 @@ export async function orchestrate({ splits: sources, ...settings }: Outline, run
   const vocabulary = await run.stage({
     stage: 'tokenizer',
     title: `tokenizer ${settings.tokenizer.name}`,
-    params: { kind: settings.tokenizer.kind, specials: settings.template.specials },
+    params: {
+      kind: settings.tokenizer.kind,
+      specials: settings.template.specials,
+      ...present('addedTokens', settings.tokenizer.addedTokens),
+    },
     inputs: { file: tokenizerFile },
     hints: { file: settings.tokenizer.name },
   })
@@ -163,7 +169,11 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
     params: {
       shuffle: settings.shuffle.kind === 'none' ? { kind: 'none' } : { kind: settings.shuffle.kind, seed: settings.shuffle.seed },
       shardTokens: settings.shardTokens,
-      sources: sources.map(({ seed, start, stop, step, repeat }) => ({ seed, start, stop, step, repeat })),
+      sources: sources.map(({ seed, start, stop, step, repeat, onUntrained, tooLong }) => ({
+        ...{ seed, start, stop, step, repeat },
+        ...present('onUntrained', onUntrained),
+        ...present('tooLong', tooLong),
+      })),
     },
     inputs: Object.fromEntries(built.map((source, i) => [`source.${i}`, source.blocks])),
     hints: { labels: sources.map((source, i) => `splits.${split}[${i}] (${source.label})`) },
@@ -235,7 +245,7 @@ function buildFiles(common: SourceCommon, files: Long<LockedFile>, title: string
 
 /** What the parts of a source share; of the source only what they need. */
 interface SourceCommon extends Common {
-  readonly source: Pick<LockedSource, 'label' | 'reader' | 'format'>
+  readonly source: Pick<LockedSource, 'label' | 'reader' | 'format' | 'tooLong'>
   readonly aux: Readonly<Record<string, Digest>>
   readonly auxNames: Readonly<Record<string, string>>
 }
@@ -244,8 +254,8 @@ async function withAux({ source, ...common }: SourceArgs, run: Runner): Promise<
   const aux: Record<string, Digest> = {}
   for (const name of Object.keys(source.aux).sort()) aux[name] = await obtain(source.aux[name]!, `${common.split} ${source.label}: ${name}`, run)
   const auxNames = Object.fromEntries(Object.entries(source.aux).map(([role, file]) => [role, file.path]))
-  const { label, reader, format } = source
-  return { ...common, source: { label, reader, format }, aux, auxNames }
+  const { label, reader, format, tooLong } = source
+  return { ...common, source: { label, reader, format, ...present('tooLong', tooLong) }, aux, auxNames }
 }
 
 /** What came of some partitions, in row order. */
@@ -323,7 +333,11 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
     const block = await run.stage({
       stage: 'tokenize',
       title,
-      params: { template: { name: settings.template.name, version: settings.template.version }, maxSeqLen: settings.maxSeqLen },
+      params: {
+        template: { name: settings.template.name, version: settings.template.version, ...present('options', settings.template.options) },
+        maxSeqLen: settings.maxSeqLen,
+        ...(source.tooLong === undefined ? {} : { exactCut: true }),
+      },
       inputs: { conversations: formatted.outputs['conversations']!.digest, vocabulary: context.vocabulary },
     })
     const rows = number(formatted, 'rejected')
@@ -469,6 +483,11 @@ function tooManyBadRows(rows: number, label: string, limit: number, last?: { rea
     ...(last === undefined ? {} : { at: last.at }),
     hint: 'Correct the data, or raise badRowLimit in the recipe.',
   })
+}
+
+/** A member of an object only if there is something to say: absent members leave keys as they were. */
+function present<K extends string, V>(name: K, value: V | undefined): { readonly [name in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { readonly [name in K]?: V })
 }
 
 function number(result: StageResult, name: string): number {

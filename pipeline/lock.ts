@@ -47,14 +47,29 @@ export interface LockedSource {
   readonly stop: number | null
   readonly step: number
   readonly repeat: number
+  /** What is done with rows without a trained token, and with rows of more than maxSeqLen tokens; absent: kept, cut. */
+  readonly onUntrained?: 'drop' | 'fail'
+  readonly tooLong?: 'drop' | 'fail'
 }
 
 export interface Lock {
   readonly schema: 1
   readonly kind: 'sft'
   readonly name: string
-  readonly tokenizer: { readonly kind: string; readonly name: string; readonly file: LockedFile }
-  readonly template: { readonly name: string; readonly version: number; readonly specials: readonly string[] }
+  readonly tokenizer: {
+    readonly kind: string
+    readonly name: string
+    readonly file: LockedFile
+    /** Added tokens inside a text become their ids; absent: they are ordinary text. */
+    readonly addedTokens?: 'recognise'
+  }
+  readonly template: {
+    readonly name: string
+    readonly version: number
+    readonly specials: readonly string[]
+    /** Of templates that have any. */
+    readonly options?: { readonly maskAssistantHeader?: boolean }
+  }
   readonly maxSeqLen: number
   readonly shardTokens: number
   readonly dtype: 'auto' | 'uint16' | 'uint32'

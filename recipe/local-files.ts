@@ -29,7 +29,7 @@ export async function importLocalFiles(recipe: Recipe, store: Store, folder: str
 
 function namedFiles({ tokenizer, splits }: Recipe): Named[] {
   const named: Named[] = []
-  if (tokenizer.kind === 'nanochat' && tokenizer.path !== undefined) {
+  if (tokenizer.kind !== 'tiktoken' && tokenizer.path !== undefined) {
     named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
   }
   for (const split of ['val', 'train'] as const) {

@@ -12,6 +12,7 @@ import { mapBounded } from '../pipeline/stage.ts'
 import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
 import { templateOf } from '../stages/templates/index.ts'
+import { checkTokenizerSize } from '../stages/tokenizers/index.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
 import { importBytes, importLocal, portable } from './import-file.ts'
@@ -40,10 +41,9 @@ const parallel = 8
 
 export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Promise<Lock> {
   const asked = memoized(context)
-  const template = templateOf(recipe.template)
   const lockSplit = (split: 'val' | 'train') =>
     mapBounded(recipe.splits[split] as unknown as readonly RecipeSource[], parallel, (source, i) =>
-      lockSource(source, `splits.${split}[${i}]`, asked),
+      lockSource(withPolicies(source, recipe), `splits.${split}[${i}]`, asked),
     )
   const tokenizer = await lockTokenizer(recipe, asked)
   return {
@@ -51,7 +51,7 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
     kind: 'sft',
     name: recipe.name,
     tokenizer,
-    template: { name: template.name, version: template.version, specials: template.specials },
+    template: lockTemplate(recipe),
     maxSeqLen: recipe.maxSeqLen,
     shardTokens: recipe.shardTokens,
     dtype: recipe.dtype,
@@ -67,6 +67,26 @@ function shuffleOf({
   shuffle = { kind: order === 'sequence' ? 'none' : 'python', seed: 42 },
 }: Recipe): Lock['shuffle'] {
   return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
+}
+
+function lockTemplate(recipe: Recipe): Lock['template'] {
+  const { name, version, specials, options } = templateOf(recipe.template)
+  if (options === undefined) return { name, version, specials }
+  const { maskAssistantHeader = options.maskAssistantHeader ?? false } = recipe
+  return { name, version, specials, options: { maskAssistantHeader } }
+}
+
+/** A source's policies for rows are its own, else the recipe's. */
+function withPolicies(source: RecipeSource, { onUntrained, tooLong }: Recipe): RecipeSource {
+  return { ...source, onUntrained: source.onUntrained ?? onUntrained, tooLong: source.tooLong ?? tooLong }
+}
+
+/** Only what differs from the usual is in a lock, so that the others stay as they are. */
+function lockPolicies({ onUntrained, tooLong }: RecipeSource): Pick<LockedSource, 'onUntrained' | 'tooLong'> {
+  return {
+    ...(onUntrained === 'drop' || onUntrained === 'fail' ? { onUntrained } : {}),
+    ...(tooLong === 'drop' || tooLong === 'fail' ? { tooLong } : {}),
+  }
 }
 
 /** Every `repo@revision` a lock has pinned, for resolving the same recipe again without moving. */
@@ -150,24 +170,23 @@ async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['toke
     )
     return { kind: 'tiktoken', name: tokenizer.encoding, file }
   }
-  const { path, repo, file, revision } = tokenizer
+  const { kind, path, repo, revision } = tokenizer
+  const options = kind === 'huggingface' && tokenizer.addedTokens === 'recognise' ? { addedTokens: 'recognise' as const } : {}
+  const file = tokenizer.file ?? (kind === 'huggingface' && repo !== undefined ? 'tokenizer.json' : undefined)
   if (path !== undefined && repo === undefined && file === undefined) {
-    return {
-      kind: 'nanochat',
-      name: portable(path),
-      file: await localFile(context, path, 'tokenizer.path'),
-    }
+    const local = await localFile(context, path, 'tokenizer.path')
+    checkTokenizerSize(kind, local.bytes, portable(path))
+    return { kind, name: portable(path), file: local, ...options }
   }
   if (path === undefined && repo !== undefined && file !== undefined) {
-    return {
-      kind: 'nanochat',
-      name: `${repo}/${file}`,
-      file: await lockHubFile(repo, file, revision, 'tokenizer.file', context),
-    }
+    const name = `${repo}/${file}`
+    const remote = await lockHubFile(repo, file, revision, 'tokenizer.file', context)
+    checkTokenizerSize(kind, remote.bytes, name)
+    return { kind, name, file: remote, ...options }
   }
   throw new ShardmillError(
     'RECIPE',
-    'tokenizer: kind nanochat needs path (a local file), or repo and file (on the hub)',
+    `tokenizer: kind ${kind} needs path (a local file), or repo and file (on the hub)`,
   )
 }
 
@@ -182,6 +201,7 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
     stop: entry.stop,
     step: entry.step,
     repeat: entry.repeat,
+    ...lockPolicies(entry),
   }
   if (source.kind === 'generated') {
     const aux: Record<string, LockedFile> = {}

@@ -5,7 +5,10 @@
 import { z } from 'zod'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sources } from '../stages/sources/index.ts'
-import { templates } from '../stages/templates/index.ts'
+import { templateOf, templates } from '../stages/templates/index.ts'
+
+const onUntrained = z.enum(['keep', 'drop', 'fail'])
+const tooLong = z.enum(['truncate', 'drop', 'fail'])
 
 /** Fields that every source has. */
 const sliceFields = {
@@ -23,6 +26,8 @@ const sliceFields = {
     .max(2 ** 31 - 1)
     .default(1)
     .describe('How often the mixture holds these rows (oversampling); 0 leaves them out'),
+  onUntrained: onUntrained.optional().describe("As the recipe's, for this source"),
+  tooLong: tooLong.optional().describe("As the recipe's, for this source"),
 }
 
 const sourceSchema = z
@@ -65,6 +70,21 @@ const tokenizerSchema = z.discriminatedUnion('kind', [
     file: z.string().min(1).optional(),
     revision: z.string().min(1).default('main'),
   }),
+  z.strictObject({
+    kind: z
+      .literal('huggingface')
+      .describe(
+        'A tokenizer.json with byte-level BPE: path, or repo (a dataset repository on the hub); special tokens it lacks are appended',
+      ),
+    path: z.string().min(1).optional().describe('The file, relative to the recipe'),
+    repo: z.string().min(1).optional(),
+    file: z.string().min(1).optional().describe('In the repository (default: tokenizer.json)'),
+    revision: z.string().min(1).default('main'),
+    addedTokens: z
+      .enum(['text', 'recognise'])
+      .default('text')
+      .describe('Added tokens inside a text: ordinary text, or their ids, as Python’s tokenizers does'),
+  }),
 ])
 
 const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
@@ -83,6 +103,16 @@ const fields = z.strictObject({
   template: z
     .enum(templates.map(({ name }) => name) as [string, ...string[]])
     .describe('How a conversation becomes tokens'),
+  maskAssistantHeader: z
+    .boolean()
+    .optional()
+    .describe('Template chatml: whether the header of the assistant’s turns is left out of training (default: false)'),
+  onUntrained: onUntrained
+    .default('keep')
+    .describe('What is done with a conversation that has no trained token: left out, or an error'),
+  tooLong: tooLong
+    .default('truncate')
+    .describe('What is done with a conversation of more than maxSeqLen tokens'),
   maxSeqLen: z
     .int()
     .min(1)
@@ -132,7 +162,13 @@ const fields = z.strictObject({
   }),
 })
 
-export const recipeSchema = fields.superRefine(({ order, shuffle }, context) => {
+export const recipeSchema = fields.superRefine(({ order, shuffle, template, maskAssistantHeader }, context) => {
+  if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
+    context.addIssue({
+      code: 'custom',
+      path: ['maskAssistantHeader'],
+      message: `is no option of the template ${template}, whose mask is fixed`,
+    })
   const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
   if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
     contradiction(
@@ -152,6 +188,8 @@ export interface RecipeSource {
   readonly stop: number | null
   readonly step: number
   readonly repeat: number
+  readonly onUntrained?: Recipe['onUntrained']
+  readonly tooLong?: Recipe['tooLong']
   readonly [field: string]: unknown
 }
 

@@ -3,13 +3,14 @@
  *
  * In:  per source the list of its token blocks and indices.   Out: segments, and the fingerprints of what they take.
  * Per source: its own permutation, then start/stop/step, then repeats; then the sources one after the other, and
- * one shuffle over all of it, as the reference does. Only indices are moved.
+ * one shuffle over all of it, as the reference does. Only indices are moved. Of the rows that the slice takes, those
+ * that onUntrained or tooLong drop are left out, and counted.
  */
 import { ShardmillError } from '../errors/index.ts'
 import { numpyPermutation } from '../random/numpy-random.ts'
 import { PythonRandom } from '../random/python-random.ts'
 import { seedrandomPermutation } from '../random/seedrandom-order.ts'
-import type { BlobRef, Digest } from '../store/types.ts'
+import type { BlobRef, Digest, Store } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
 import { encodeSegment } from './segment.ts'
 import { blockHeadBytes, decodeIndex, recordBytes } from './token-block.ts'
@@ -20,6 +21,8 @@ interface Slice {
   readonly stop: number | null
   readonly step: number
   readonly repeat: number
+  readonly onUntrained?: 'drop' | 'fail'
+  readonly tooLong?: 'drop' | 'fail'
 }
 
 interface Params {
@@ -39,7 +42,7 @@ export const shuffle = defineStage({
     const rows = new SplitRows()
     const taken: Uint32Array[] = []
     let conversations = 0
-    const sources: ({ rows: number } & ReturnType<SplitRows['figures']>)[] = []
+    const sources: ({ rows: number; dropped?: Dropped } & ReturnType<SplitRows['figures']>)[] = []
     for (const [i, slice] of params.sources.entries()) {
       const list = JSON.parse(
         Buffer.from(await store.readBlobBytes(input(call, `source.${i}`))).toString(),
@@ -49,11 +52,19 @@ export const shuffle = defineStage({
         rows.add(ref, await store.readBlobBytes(ref.index))
         signal.throwIfAborted()
       }
-      const picked = pick(first, rows.count - first, slice, labels[i] ?? `source ${i}`)
+      const label = labels[i] ?? `source ${i}`
+      const taking = pick(first, rows.count - first, slice, label)
+      const { kept: picked, dropped } = slice.repeat === 0 ? { kept: taking } : rows.allowed(taking, slice)
+      const [failing] = rows.failing(picked, slice)
+      if (failing !== undefined && slice.repeat > 0) throw await refusal(failing, rows, label, store)
       conversations += picked.length * slice.repeat
       for (let r = 0; picked.length > 0 && r < slice.repeat && conversations <= mostConversations; r++)
         taken.push(picked)
-      sources.push({ rows: rows.count - first, ...rows.figures(picked, slice.repeat) })
+      sources.push({
+        rows: rows.count - first,
+        ...rows.figures(picked, slice.repeat),
+        ...(dropped === undefined ? {} : { dropped }),
+      })
     }
     checkCount(conversations, labels[0]?.replace(/\[.*/s, '') ?? 'the split')
     const order = concatenated(taken)
@@ -88,6 +99,27 @@ export const shuffle = defineStage({
     }
   },
 })
+
+/** Conversations that were left out, repeats counted. */
+interface Dropped {
+  readonly [reason: string]: number
+  readonly untrained: number
+  readonly tooLong: number
+}
+
+async function refusal(
+  { row, why, field }: Failing,
+  rows: SplitRows,
+  label: string,
+  store: Store,
+): Promise<ShardmillError> {
+  const { index, at } = rows.placeOf(row)
+  const { sourceRow } = decodeIndex(await store.readBlobBytes(index))
+  return new ShardmillError('BAD_ROW', `${label}: row ${sourceRow[at]} ${why}`, {
+    at: { row: sourceRow[at]! },
+    hint: `Set ${field}: drop in the recipe to leave such rows out, or correct the data.`,
+  })
+}
 
 /** So many have numbers of 32 bits; an order of them fills 8 GB. */
 const mostConversations = 2 ** 31 - 1
@@ -153,6 +185,12 @@ function reorder(order: Uint32Array, { kind, seed = 0 }: Params['shuffle']): voi
   }
 }
 
+interface Failing {
+  readonly row: number
+  readonly why: string
+  readonly field: 'tooLong' | 'onUntrained'
+}
+
 /** All rows of a split in columns: 29 bytes a row. */
 class SplitRows {
   count = 0
@@ -208,6 +246,38 @@ class SplitRows {
       truncated: truncated * repeat,
       untrained: untrained * repeat,
     }
+  }
+
+  /** Leaves out what the source's policies drop; a row that is both too long and untrained counts as too long. */
+  allowed(picked: Uint32Array, { onUntrained, tooLong, repeat }: Slice) {
+    if (onUntrained !== 'drop' && tooLong !== 'drop') return { kept: picked }
+    let untrained = 0
+    let long = 0
+    const kept = picked.filter((row) => {
+      if (tooLong === 'drop' && this.cut[row] === 1) long++
+      else if (onUntrained === 'drop' && this.trained[row] === 0) untrained++
+      else return true
+      return false
+    })
+    return { kept, dropped: { untrained: untrained * repeat, tooLong: long * repeat } }
+  }
+
+  /** The first row that the source's policies do not allow, if there is one. */
+  failing(picked: Uint32Array, { onUntrained, tooLong }: Slice): Failing[] {
+    if (onUntrained !== 'fail' && tooLong !== 'fail') return []
+    for (const row of picked) {
+      if (tooLong === 'fail' && this.cut[row] === 1)
+        return [{ row, why: 'has more tokens than maxSeqLen', field: 'tooLong' }]
+      if (onUntrained === 'fail' && this.trained[row] === 0)
+        return [{ row, why: 'has no trained token', field: 'onUntrained' }]
+    }
+    return []
+  }
+
+  /** The index blob that a row is in, and its number there. */
+  placeOf(row: number): { index: Digest; at: number } {
+    const block = this.blockAt(row)
+    return { index: this.blocks[block]!.index, at: row - this.blockFirst[block]! }
   }
 
   /** Cuts the order into shards of `shardTokens` tokens; a conversation may go on in the next one. */

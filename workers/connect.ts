@@ -14,7 +14,7 @@ export interface TemporalSettings {
 }
 
 const defaultAddress = 'localhost:7233'
-const connectTimeoutMs = 10_000
+const connectTimeoutMs = 5_000
 
 /** Reads the settings. TEMPORAL errors name a profile or certificate that cannot be used. */
 export function temporalSettings(address?: string, namespace?: string): TemporalSettings {

@@ -153,7 +153,10 @@ function mergeColumn(tokenizer: TokenizerFile, { merges }: HuggingFaceFile): Uin
 }
 
 /** Sets apart the tokens that no merge makes: no text gives them. */
-function withoutUnmade(whole: TokenizerFile, merges: Uint32Array): { kept: TokenizerFile; apart: ReadonlySet<number> } {
+function withoutUnmade(
+  whole: TokenizerFile,
+  merges: Uint32Array,
+): { kept: TokenizerFile; apart: ReadonlySet<number> } {
   const made = new Uint8Array(whole.ids.length)
   for (let m = 2; m < merges.length; m += 3) made[merges[m]!] = 1
   const apart = new Set<number>()

@@ -17,11 +17,11 @@ temporalSuite('cancel', () => {
 
   test('while each stage runs', async () => {
     const hub = await serve(goldenHub)
-    const reference = bench(goldenRecipe(), hub)
+    const reference = bench(goldenRecipe({ shardTokens: 1_500 }), hub)
     await buildOn(reference)
-    const at = bench(goldenRecipe(), hub)
+    const at = bench(goldenRecipe({ shardTokens: 1_500 }), hub)
     const env = clientEnv(server, at)
-    const worker = await startWorker(server, at, { slowMs: 200 })
+    const worker = await startWorker(server, at, { slowMs: 120 })
     let before = recordsOf(at.store)
     for (const stage of ['tokenizer', 'download', 'scan', 'format', 'tokenize', 'shuffle', 'shard', 'verify', 'overlap']) {
       const id = (await ok([...temporalArgs(at), '--detach'], { env })).stdout.trim()

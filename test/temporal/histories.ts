@@ -78,7 +78,7 @@ function timeOf(time: { seconds?: unknown; nanos?: number | null } | null | unde
 
 /** Waits until an activity of this stage is running somewhere in the build. */
 export async function untilRunning(client: Client, workflowId: string, stage: string): Promise<void> {
-  for (const until = Date.now() + 40_000; Date.now() < until; ) {
+  for (const until = Date.now() + 60_000; Date.now() < until; ) {
     for (const id of [workflowId, `${workflowId}/val`, `${workflowId}/train`]) {
       const described = await client.workflow.getHandle(id).describe().catch(() => undefined)
       const running = described?.raw.pendingActivities?.some(({ activityType, state }) => activityType?.name === stage && state === 2)
