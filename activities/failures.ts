@@ -37,5 +37,8 @@ export function handedBack(): ApplicationFailure {
 
 /** A look-up that finds nothing where a finished build must have left it. */
 export function lostStage(title: string): ShardmillError {
-  return new ShardmillError('MISSING_BLOB', `${title}: its result is no longer in the store; it is made again`)
+  return new ShardmillError(
+    'MISSING_BLOB',
+    `${title}: its result is no longer in the store; it is made again`,
+  )
 }

@@ -8,12 +8,18 @@ import type { IoActivities } from './types.ts'
 
 export async function storeList(lists: readonly Long<Json>[], store: Store): Promise<StoredList> {
   const items: Json[] = []
-  for (const list of lists) for (const item of isStored(list) ? await itemsIn(list, store) : list) items.push(item)
+  for (const list of lists)
+    for (const item of isStored(list) ? await itemsIn(list, store) : list) items.push(item)
   const { digest } = await store.putBlob(Buffer.from(canonicalJson(items)))
   return { list: digest, count: items.length }
 }
 
-export async function readList(list: StoredList, from: number, to: number, store: Store): Promise<readonly Json[]> {
+export async function readList(
+  list: StoredList,
+  from: number,
+  to: number,
+  store: Store,
+): Promise<readonly Json[]> {
   return (await itemsIn(list, store)).slice(from, to)
 }
 

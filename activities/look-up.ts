@@ -2,7 +2,14 @@
  * lookUp: walks a part of the orchestration over the store, running nothing. What it finds is handed to the
  * workflow in one message, so that cached stages cost no history: the same function, with a runner that only looks.
  */
-import { datasetPart, filesPart, partitionsPart, shardsPart, sourcePart, splitPart } from '../pipeline/build.ts'
+import {
+  datasetPart,
+  filesPart,
+  partitionsPart,
+  shardsPart,
+  sourcePart,
+  splitPart,
+} from '../pipeline/build.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import {
   isStored,
@@ -23,7 +30,14 @@ import { translate } from './translate.ts'
 import type { IoActivities, LookUpAnswer } from './types.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: parts with different arguments stand in one list
-const parts: readonly Part<any, any>[] = [datasetPart, splitPart, sourcePart, filesPart, partitionsPart, shardsPart]
+const parts: readonly Part<any, any>[] = [
+  datasetPart,
+  splitPart,
+  sourcePart,
+  filesPart,
+  partitionsPart,
+  shardsPart,
+]
 
 /** An answer stays well under Temporal's 2 MB; what does not fit is found stage by stage. */
 const mostBytes = 1_000_000
@@ -94,7 +108,8 @@ class LookUpRunner implements Runner {
     try {
       const result = await part.run(args, inner)
       this.parts.set(path, { result, cached: inner.cached })
-      for (const [stage, count] of Object.entries(inner.cached)) this.cached[stage] = (this.cached[stage] ?? 0) + count
+      for (const [stage, count] of Object.entries(inner.cached))
+        this.cached[stage] = (this.cached[stage] ?? 0) + count
       return result
     } catch (error) {
       if (!large) {
@@ -106,7 +121,11 @@ class LookUpRunner implements Runner {
   }
 
   /** Goes through everything, past what is missing: what is found behind it counts as well. */
-  async each<T, R>(items: readonly T[], limit: number, work: (item: T, index: number) => Promise<R>): Promise<R[]> {
+  async each<T, R>(
+    items: readonly T[],
+    limit: number,
+    work: (item: T, index: number) => Promise<R>,
+  ): Promise<R[]> {
     let miss: Miss | undefined
     const results = await mapBounded(items, limit, async (item, i) => {
       try {

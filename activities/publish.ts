@@ -30,7 +30,9 @@ export function createPublish(deps: Dependencies): IoActivities['publish'] {
       })
       const files = output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }))
       const { digest } = await store.putBlob(Buffer.from(canonicalJson(files as unknown as Json)))
-      const ran = [...runner.records.values()].filter(({ circumstances }) => circumstances['buildRun'] === build.runId).length
+      const ran = [...runner.records.values()].filter(
+        ({ circumstances }) => circumstances['buildRun'] === build.runId,
+      ).length
       return {
         schema: 1,
         name: lock.name,
@@ -50,6 +52,13 @@ export function createPublish(deps: Dependencies): IoActivities['publish'] {
     })
 }
 
-function splitReport({ conversations, tokens, trainedTokens, truncated, shards, sources }: SplitResult): SplitReport {
+function splitReport({
+  conversations,
+  tokens,
+  trainedTokens,
+  truncated,
+  shards,
+  sources,
+}: SplitResult): SplitReport {
   return { conversations, tokens, trainedTokens, truncated, shards: shards.length, sources }
 }

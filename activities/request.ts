@@ -21,8 +21,12 @@ export async function readRequest(store: Store, digest: Digest): Promise<BuildRe
     return JSON.parse(Buffer.from(await store.readBlobBytes(digest)).toString('utf8')) as BuildRequest
   } catch (error) {
     if (!isShardmillError(error, 'MISSING_BLOB')) throw error
-    throw new ShardmillError('STORE', `the store ${store.name} of this worker does not hold the request: it is not the store of the client`, {
-      hint: 'Give the client and all workers the same store (--store or SHARDMILL_STORE).',
-    })
+    throw new ShardmillError(
+      'STORE',
+      `the store ${store.name} of this worker does not hold the request: it is not the store of the client`,
+      {
+        hint: 'Give the client and all workers the same store (--store or SHARDMILL_STORE).',
+      },
+    )
   }
 }

@@ -42,7 +42,10 @@ async function outlineOf(lock: Lock, store: Store): Promise<Outline> {
     Promise.all(
       lock.splits[name].map(async (source) => ({
         ...source,
-        files: source.files.length <= mostFiles ? source.files : await storeList([source.files as unknown as readonly Json[]], store),
+        files:
+          source.files.length <= mostFiles
+            ? source.files
+            : await storeList([source.files as unknown as readonly Json[]], store),
       })),
     )
   return { ...lock, splits: { val: await split('val'), train: await split('train') } }

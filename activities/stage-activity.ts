@@ -1,9 +1,9 @@
 /** A stage as Temporal calls it: looked up, else run, its record written last, and a small answer returned. */
 import { Context } from '@temporalio/activity'
-import { keyOf, type StageCall, type StageResult, type StoredList } from '../pipeline/stage.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
-import { Meter } from '../stages/meter.ts'
+import { keyOf, type StageCall, type StageResult, type StoredList } from '../pipeline/stage.ts'
 import type { StageOutput } from '../stages/define-stage.ts'
+import { Meter } from '../stages/meter.ts'
 import { runStage } from '../stages/run-stage.ts'
 import type { BlobRef, Json, Store } from '../store/types.ts'
 import type { BuildRef } from '../workflows/types.ts'
@@ -27,7 +27,11 @@ export function stageActivity(deps: Dependencies, execute: Execute): StageActivi
       const meter = new Meter()
       translated.report(() => ({ title: call.title, ...meter.read() }))
       try {
-        const record = await runStage(call, { store, execute: () => execute(call, meter, translated), engine: circumstances(build, deps.identity) })
+        const record = await runStage(call, {
+          store,
+          execute: () => execute(call, meter, translated),
+          engine: circumstances(build, deps.identity),
+        })
         const { rows, tokens, bytes } = meter.read()
         count('shardmill_stages_run', 1, call)
         count('shardmill_rows', rows, call)

@@ -19,7 +19,10 @@ export interface Translated {
 }
 
 /** Runs an activity's work. */
-export async function translate<T>(deps: Dependencies, work: (translated: Translated) => Promise<T>): Promise<T> {
+export async function translate<T>(
+  deps: Dependencies,
+  work: (translated: Translated) => Promise<T>,
+): Promise<T> {
   const context = Context.current()
   const { cancellationSignal: signal, info } = context
   let details: () => unknown = () => undefined
@@ -31,7 +34,8 @@ export async function translate<T>(deps: Dependencies, work: (translated: Transl
     if (signal.aborted) throw stopped(await context.cancelled.catch((reason: unknown) => reason))
     await discardDamaged(error, deps)
     const failure = failureOf(error, info.attempt)
-    if (failure instanceof ApplicationFailure) context.metricMeter.createCounter('shardmill_activity_failures').add(1, { code: failure.type ?? '' })
+    if (failure instanceof ApplicationFailure)
+      context.metricMeter.createCounter('shardmill_activity_failures').add(1, { code: failure.type ?? '' })
     throw failure
   } finally {
     clearInterval(beat)

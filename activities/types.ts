@@ -32,7 +32,9 @@ export interface LookUpAnswer {
   /** Results of the part's own stages, by key. */
   readonly stages: Readonly<Record<string, StageResult>>
   /** Results of the parts inside it that are complete, by their path, with the number of stages by name. */
-  readonly parts: Readonly<Record<string, { readonly result: unknown; readonly cached: Readonly<Record<string, number>> }>>
+  readonly parts: Readonly<
+    Record<string, { readonly result: unknown; readonly cached: Readonly<Record<string, number>> }>
+  >
 }
 
 export interface PublishRequest {
@@ -44,11 +46,17 @@ export interface PublishRequest {
 
 export interface IoActivities {
   /** Recipe → lock, stored; the outline has its long file lists stored too. */
-  resolve(request: { readonly request: Digest }): Promise<{ readonly lock: Digest; readonly outline: Outline }>
+  resolve(request: {
+    readonly request: Digest
+  }): Promise<{ readonly lock: Digest; readonly outline: Outline }>
   lookUp(request: LookUpRequest): Promise<LookUpAnswer>
   /** Stores lists, one after the other, as one. */
   storeList(request: { readonly lists: readonly Long<Json>[] }): Promise<StoredList>
-  readList(request: { readonly list: StoredList; readonly from: number; readonly to: number }): Promise<readonly Json[]>
+  readList(request: {
+    readonly list: StoredList
+    readonly from: number
+    readonly to: number
+  }): Promise<readonly Json[]>
   publish(request: PublishRequest): Promise<BuildReport>
 }
 

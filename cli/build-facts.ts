@@ -94,9 +94,12 @@ function summary(
       dropped.untrained += source.dropped?.untrained ?? 0
       dropped.tooLong += source.dropped?.tooLong ?? 0
     }
-    if (dropped.tooLong > 0) notes.push(`${count(dropped.tooLong)} conversations of ${name} were too long and left out.`)
+    if (dropped.tooLong > 0)
+      notes.push(`${count(dropped.tooLong)} conversations of ${name} were too long and left out.`)
     if (dropped.untrained > 0)
-      notes.push(`${count(dropped.untrained)} conversations of ${name} had no trained token and were left out.`)
+      notes.push(
+        `${count(dropped.untrained)} conversations of ${name} had no trained token and were left out.`,
+      )
     if (untrained > 0)
       notes.push(
         `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,

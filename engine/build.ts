@@ -127,8 +127,10 @@ async function buildOnce(
     ...(options.recheck === undefined ? {} : { recheck: options.recheck }),
     ...(options.onPublish === undefined ? {} : { onProgress: options.onPublish }),
   })
-  const ran = new Set([...ranBefore, ...runner.ran]).size
-  return { lock, result, output, published, run: ran, cached: runner.records.size - runner.ran.size }
+  // What a repair had run already is found in the store by now, and still is no cached work.
+  const ran = new Set([...ranBefore, ...runner.ran])
+  const cached = [...runner.records.keys()].filter((key) => !ran.has(key)).length
+  return { lock, result, output, published, run: ran.size, cached }
 }
 
 function onceHub({ env, signal, observer }: BuildOptions): () => Hub {

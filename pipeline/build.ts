@@ -6,7 +6,15 @@
 import { type Place, ShardmillError } from '../errors/index.ts'
 import type { BlobRef, Digest } from '../store/types.ts'
 import type { Lock, LockedFile, LockedSource, SplitName } from './lock.ts'
-import { itemsOf, lengthOf, type Long, numberedOutputs, type Part, type Runner, type StageResult } from './stage.ts'
+import {
+  itemsOf,
+  type Long,
+  lengthOf,
+  numberedOutputs,
+  type Part,
+  type Runner,
+  type StageResult,
+} from './stage.ts'
 
 /** Generated sources have no files; this many items make one partition. */
 export const generatedItemsPerPartition = 20_000
@@ -102,12 +110,19 @@ type Labelled<T> = T & { readonly label: string }
 /** Builds one dataset where lists stay lists: in process. */
 export async function buildDataset(lock: Lock, run: Runner): Promise<BuildResult> {
   const { splits, ...facts } = await orchestrate(lock, run)
-  const whole = (split: SplitOutline): SplitResult => ({ ...split, shards: itemsOf(split.shards), rejects: itemsOf(split.rejects) })
+  const whole = (split: SplitOutline): SplitResult => ({
+    ...split,
+    shards: itemsOf(split.shards),
+    rejects: itemsOf(split.rejects),
+  })
   return { ...facts, splits: { val: whole(splits.val), train: whole(splits.train) } }
 }
 
 /** Builds one dataset: every stage of val up to its verification, then train. */
-export async function orchestrate({ splits: sources, ...settings }: Outline, run: Runner): Promise<BuildOutline> {
+export async function orchestrate(
+  { splits: sources, ...settings }: Outline,
+  run: Runner,
+): Promise<BuildOutline> {
   const tokenizerFile = await obtain(settings.tokenizer.file, `tokenizer ${settings.tokenizer.name}`, run)
   const vocabulary = await run.stage({
     stage: 'tokenizer',
@@ -129,7 +144,11 @@ export async function orchestrate({ splits: sources, ...settings }: Outline, run
   const splits = {} as Record<SplitName, SplitOutline>
   for (const split of ['val', 'train'] as const) {
     run.note({ kind: 'split-started', split })
-    splits[split] = await run.part(splitPart, { settings, context, split, sources: sources[split] }, { id: split, title: split, large: sources[split].length > 0 })
+    splits[split] = await run.part(
+      splitPart,
+      { settings, context, split, sources: sources[split] },
+      { id: split, title: split, large: sources[split].length > 0 },
+    )
     run.note({ kind: 'split-verified', split })
   }
   const { vocabularySize, bosId, dtype } = context
@@ -154,20 +173,37 @@ type SplitArgs = Common & { readonly sources: readonly OutlineSource[] }
 
 async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
   const { settings, context, split, sources } = args
-  const empty = { split, conversations: 0, tokens: 0, trainedTokens: 0, truncated: 0, shards: [], rejects: [], sources: [], fingerprints: null }
+  const empty = {
+    split,
+    conversations: 0,
+    tokens: 0,
+    trainedTokens: 0,
+    truncated: 0,
+    shards: [],
+    rejects: [],
+    sources: [],
+    fingerprints: null,
+  }
   if (sources.length === 0) return empty
   const built = await run.each(sources, sources.length, (source, i) =>
-    run.part(sourcePart, { settings, context, split, source }, {
-      id: `source-${i}`,
-      title: `${split} ${source.label}`,
-      large: piecesAtLeast(source) > pageOfFiles,
-    }),
+    run.part(
+      sourcePart,
+      { settings, context, split, source },
+      {
+        id: `source-${i}`,
+        title: `${split} ${source.label}`,
+        large: piecesAtLeast(source) > pageOfFiles,
+      },
+    ),
   )
   const shuffled = await run.stage({
     stage: 'shuffle',
     title: `${split}: order`,
     params: {
-      shuffle: settings.shuffle.kind === 'none' ? { kind: 'none' } : { kind: settings.shuffle.kind, seed: settings.shuffle.seed },
+      shuffle:
+        settings.shuffle.kind === 'none'
+          ? { kind: 'none' }
+          : { kind: settings.shuffle.kind, seed: settings.shuffle.seed },
       shardTokens: settings.shardTokens,
       sources: sources.map(({ seed, start, stop, step, repeat, onUntrained, tooLong }) => ({
         ...{ seed, start, stop, step, repeat },
@@ -183,13 +219,20 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
   run.note({ kind: 'expect', split, stage: 'shard', count })
   run.note({ kind: 'expect', split, stage: 'verify', count })
   const shards = await run.each(pagesOf(count, pageOfShards), pagesAtOnce, async ({ first, end }) =>
-    run.part(shardsPart, { context, split, segments: await run.slice(segments, first, end), first, of: count }, {
-      id: `shards-${first}`,
-      title: `${split} shards ${first + 1}-${end} of ${count}`,
-      large: count > pageOfShards,
-    }),
+    run.part(
+      shardsPart,
+      { context, split, segments: await run.slice(segments, first, end), first, of: count },
+      {
+        id: `shards-${first}`,
+        title: `${split} shards ${first + 1}-${end} of ${count}`,
+        large: count > pageOfShards,
+      },
+    ),
   )
-  const perSource = shuffled.stats['sources'] as unknown as readonly Omit<SourceResult, 'label' | 'task' | 'rejected'>[]
+  const perSource = shuffled.stats['sources'] as unknown as readonly Omit<
+    SourceResult,
+    'label' | 'task' | 'rejected'
+  >[]
   const rejects = await run.each(built, built.length, async (source, i): Promise<Long<Labelled<Reject>>> => {
     if (lengthOf(source.rejects) === 0) return []
     const items = await run.slice(source.rejects, 0, lengthOf(source.rejects))
@@ -202,7 +245,12 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
     trainedTokens: number(shuffled, 'trainedTokens'),
     truncated: number(shuffled, 'truncated'),
     shards: await run.pack(shards),
-    sources: sources.map((source, i) => ({ ...perSource[i]!, label: source.label, task: source.task, rejected: built[i]!.rejected })),
+    sources: sources.map((source, i) => ({
+      ...perSource[i]!,
+      label: source.label,
+      task: source.task,
+      rejected: built[i]!.rejected,
+    })),
     rejects: await run.pack(rejects),
     fingerprints: shuffled.outputs['fingerprints']!.digest,
   }
@@ -224,7 +272,16 @@ async function buildSource(args: SourceArgs, run: Runner): Promise<BuiltSource> 
   const title = `${split} ${source.label}`
   const built =
     source.origin.kind === 'generated'
-      ? [await buildPartitions(common, { kind: 'generated', items: source.origin.items }, source.label, title, Math.ceil(source.origin.items / generatedItemsPerPartition), run)]
+      ? [
+          await buildPartitions(
+            common,
+            { kind: 'generated', items: source.origin.items },
+            source.label,
+            title,
+            Math.ceil(source.origin.items / generatedItemsPerPartition),
+            run,
+          ),
+        ]
       : await buildFiles(common, source.files, title, run)
   const { blocks, rejects, rejected } = await merge(built, run)
   const { policy, limit } = args.settings.onBadRow
@@ -232,14 +289,23 @@ async function buildSource(args: SourceArgs, run: Runner): Promise<BuiltSource> 
   return { blocks: await run.list([blocks]), rejects, rejected }
 }
 
-function buildFiles(common: SourceCommon, files: Long<LockedFile>, title: string, run: Runner): Promise<Built[]> {
+function buildFiles(
+  common: SourceCommon,
+  files: Long<LockedFile>,
+  title: string,
+  run: Runner,
+): Promise<Built[]> {
   const of = lengthOf(files)
   return run.each(pagesOf(of, pageOfFiles), pagesAtOnce, async ({ first, end }) =>
-    run.part(filesPart, { ...common, files: await run.slice(files, first, end), first, of }, {
-      id: `files-${first}`,
-      title: `${title} files ${first + 1}-${end} of ${of}`,
-      large: of > pageOfFiles,
-    }),
+    run.part(
+      filesPart,
+      { ...common, files: await run.slice(files, first, end), first, of },
+      {
+        id: `files-${first}`,
+        title: `${title} files ${first + 1}-${end} of ${of}`,
+        large: of > pageOfFiles,
+      },
+    ),
   )
 }
 
@@ -252,7 +318,8 @@ interface SourceCommon extends Common {
 
 async function withAux({ source, ...common }: SourceArgs, run: Runner): Promise<SourceCommon> {
   const aux: Record<string, Digest> = {}
-  for (const name of Object.keys(source.aux).sort()) aux[name] = await obtain(source.aux[name]!, `${common.split} ${source.label}: ${name}`, run)
+  for (const name of Object.keys(source.aux).sort())
+    aux[name] = await obtain(source.aux[name]!, `${common.split} ${source.label}: ${name}`, run)
   const auxNames = Object.fromEntries(Object.entries(source.aux).map(([role, file]) => [role, file.path]))
   const { label, reader, format, tooLong } = source
   return { ...common, source: { label, reader, format, ...present('tooLong', tooLong) }, aux, auxNames }
@@ -273,7 +340,11 @@ async function merge(built: readonly Built[], run: Runner): Promise<Built> {
   }
 }
 
-type FilesArgs = SourceCommon & { readonly files: readonly LockedFile[]; readonly first: number; readonly of: number }
+type FilesArgs = SourceCommon & {
+  readonly files: readonly LockedFile[]
+  readonly first: number
+  readonly of: number
+}
 
 /** A page of a source's files: each downloaded, scanned, and its partitions built. */
 async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Runner): Promise<Built> {
@@ -282,7 +353,13 @@ async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Ru
     const title = `${split} ${source.label}${of === 1 ? '' : ` file ${first + i + 1}/${of}`}`
     const name = file.hub === undefined ? file.path : `${file.hub.repo}/${file.path}`
     const digest = await obtain(file, title, run)
-    const scanned = await run.stage({ stage: 'scan', title, params: { reader: source.reader }, inputs: { file: digest }, hints: { file: name } })
+    const scanned = await run.stage({
+      stage: 'scan',
+      title,
+      params: { reader: source.reader },
+      inputs: { file: digest },
+      hints: { file: name },
+    })
     const from: PartitionsFrom = { kind: 'file', digest, partitions: scanned.outputs['partitions']!.digest }
     return buildPartitions(common, from, name, title, number(scanned, 'partitions'), run)
   })
@@ -294,15 +371,26 @@ type PartitionsFrom =
   | { readonly kind: 'generated'; readonly items: number }
 
 /** All partitions of a file, or of a generated source, a page at a time. */
-async function buildPartitions(common: SourceCommon, from: PartitionsFrom, file: string, title: string, count: number, run: Runner): Promise<Built> {
+async function buildPartitions(
+  common: SourceCommon,
+  from: PartitionsFrom,
+  file: string,
+  title: string,
+  count: number,
+  run: Runner,
+): Promise<Built> {
   run.note({ kind: 'expect', split: common.split, stage: 'format', count })
   run.note({ kind: 'expect', split: common.split, stage: 'tokenize', count })
   const pages = await run.each(pagesOf(count, pageOfPartitions), pagesAtOnce, ({ first, end }) =>
-    run.part(partitionsPart, { ...common, from, file, title, first, end, of: count }, {
-      id: `${from.kind === 'file' ? from.digest.slice(0, 16) : 'items'}-${first}`,
-      title: `${title} parts ${first + 1}-${end} of ${count}`,
-      large: count > pageOfPartitions,
-    }),
+    run.part(
+      partitionsPart,
+      { ...common, from, file, title, first, end, of: count },
+      {
+        id: `${from.kind === 'file' ? from.digest.slice(0, 16) : 'items'}-${first}`,
+        title: `${title} parts ${first + 1}-${end} of ${count}`,
+        large: count > pageOfPartitions,
+      },
+    ),
   )
   return merge(pages, run)
 }
@@ -325,7 +413,9 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
     const formatted = await run.stage({
       stage: 'format',
       title,
-      ...(from.kind === 'file' ? filePartition(source, from, aux, p) : generatedPartition(source, from.items, aux, p)),
+      ...(from.kind === 'file'
+        ? filePartition(source, from, aux, p)
+        : generatedPartition(source, from.items, aux, p)),
       hints: { file, aux: auxNames },
     })
     setAside += number(formatted, 'rejected')
@@ -334,7 +424,11 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
       stage: 'tokenize',
       title,
       params: {
-        template: { name: settings.template.name, version: settings.template.version, ...present('options', settings.template.options) },
+        template: {
+          name: settings.template.name,
+          version: settings.template.version,
+          ...present('options', settings.template.options),
+        },
         maxSeqLen: settings.maxSeqLen,
         ...(source.tooLong === undefined ? {} : { exactCut: true }),
       },
@@ -353,14 +447,24 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
   }
 }
 
-function filePartition(source: SourceCommon['source'], from: PartitionsFrom & { kind: 'file' }, aux: SourceCommon['aux'], partition: number) {
+function filePartition(
+  source: SourceCommon['source'],
+  from: PartitionsFrom & { kind: 'file' },
+  aux: SourceCommon['aux'],
+  partition: number,
+) {
   return {
     params: { source: source.format, reader: source.reader, partition },
     inputs: { ...aux, file: from.digest, partitions: from.partitions },
   }
 }
 
-function generatedPartition(source: SourceCommon['source'], total: number, aux: SourceCommon['aux'], partition: number) {
+function generatedPartition(
+  source: SourceCommon['source'],
+  total: number,
+  aux: SourceCommon['aux'],
+  partition: number,
+) {
   const first = partition * generatedItemsPerPartition
   return {
     params: { source: source.format, first, items: Math.min(generatedItemsPerPartition, total - first) },
@@ -376,12 +480,22 @@ interface ShardsArgs {
   readonly of: number
 }
 
-async function buildShardPage({ context, split, segments, first, of }: ShardsArgs, run: Runner): Promise<Long<ShardResult>> {
-  const shards = await run.each(segments, fanOut, ({ digest }, i) => buildShard(digest, `${split} shard ${first + i + 1}/${of}`, context, run))
+async function buildShardPage(
+  { context, split, segments, first, of }: ShardsArgs,
+  run: Runner,
+): Promise<Long<ShardResult>> {
+  const shards = await run.each(segments, fanOut, ({ digest }, i) =>
+    buildShard(digest, `${split} shard ${first + i + 1}/${of}`, context, run),
+  )
   return run.pack([shards])
 }
 
-async function buildShard(segment: Digest, title: string, { dtype, vocabularySize, bosId }: Context, run: Runner): Promise<ShardResult> {
+async function buildShard(
+  segment: Digest,
+  title: string,
+  { dtype, vocabularySize, bosId }: Context,
+  run: Runner,
+): Promise<ShardResult> {
   const shard = await run.stage({ stage: 'shard', title, params: { dtype }, inputs: { segment } })
   const tokenFile = shard.outputs['tokens']!
   const maskFile = shard.outputs['mask']!
@@ -391,7 +505,13 @@ async function buildShard(segment: Digest, title: string, { dtype, vocabularySiz
     params: { dtype, vocabularySize, bosId },
     inputs: { segment, tokens: tokenFile.digest, mask: maskFile.digest },
   })
-  return { tokens: number(verified, 'tokens'), tokenFile, maskFile, shardKey: shard.key, verifyKey: verified.key }
+  return {
+    tokens: number(verified, 'tokens'),
+    tokenFile,
+    maskFile,
+    shardKey: shard.key,
+    verifyKey: verified.key,
+  }
 }
 
 /** The parts that may be workflows of their own, by the names they have there. */
@@ -399,7 +519,10 @@ export const datasetPart: Part<Outline, BuildOutline> = { name: 'buildDataset', 
 export const splitPart: Part<SplitArgs, SplitOutline> = { name: 'buildSplit', run: buildSplit }
 export const sourcePart: Part<SourceArgs, BuiltSource> = { name: 'buildSource', run: buildSource }
 export const filesPart: Part<FilesArgs, Built> = { name: 'buildFiles', run: buildFilePage }
-export const partitionsPart: Part<PartitionsArgs, Built> = { name: 'buildPartitions', run: buildPartitionPage }
+export const partitionsPart: Part<PartitionsArgs, Built> = {
+  name: 'buildPartitions',
+  run: buildPartitionPage,
+}
 export const shardsPart: Part<ShardsArgs, Long<ShardResult>> = { name: 'buildShards', run: buildShardPage }
 
 interface Page {
@@ -410,12 +533,17 @@ interface Page {
 /** Runs of at most `size`, and not more than `mostPages` of them: then they are larger. */
 function pagesOf(count: number, size: number): Page[] {
   const length = Math.max(size, Math.ceil(count / mostPages))
-  return Array.from({ length: Math.ceil(count / length) }, (_, i) => ({ first: i * length, end: Math.min(count, (i + 1) * length) }))
+  return Array.from({ length: Math.ceil(count / length) }, (_, i) => ({
+    first: i * length,
+    end: Math.min(count, (i + 1) * length),
+  }))
 }
 
 /** A lower bound of the pieces a source falls into: its files, or its partitions. */
 function piecesAtLeast(source: OutlineSource): number {
-  return source.origin.kind === 'generated' ? Math.ceil(source.origin.items / generatedItemsPerPartition / 2) : lengthOf(source.files)
+  return source.origin.kind === 'generated'
+    ? Math.ceil(source.origin.items / generatedItemsPerPartition / 2)
+    : lengthOf(source.files)
 }
 
 async function countOverlap(splits: Readonly<Record<SplitName, SplitOutline>>, run: Runner): Promise<number> {
@@ -461,11 +589,21 @@ function chooseDtype(wanted: Lock['dtype'], vocabularySize: number): 'uint16' | 
 }
 
 /** The policy is held here and not inside the stage: changing it costs no work, and a failure repeats at once from the cache. */
-function enforceBadRowPolicy({ onBadRow }: Settings, label: string, file: string, formatted: StageResult, setAside: number): void {
+function enforceBadRowPolicy(
+  { onBadRow }: Settings,
+  label: string,
+  file: string,
+  formatted: StageResult,
+  setAside: number,
+): void {
   const rejected = number(formatted, 'rejected')
   if (rejected === 0) return
   const first = formatted.stats['firstReject'] as unknown as { row?: number; line?: number; why: string }
-  const at = { file, ...(first.row === undefined ? {} : { row: first.row }), ...(first.line === undefined ? {} : { line: first.line }) }
+  const at = {
+    file,
+    ...(first.row === undefined ? {} : { row: first.row }),
+    ...(first.line === undefined ? {} : { line: first.line }),
+  }
   const { policy, limit } = onBadRow
   if (policy === 'fail') {
     throw new ShardmillError('BAD_ROW', first.why, {
@@ -477,12 +615,21 @@ function enforceBadRowPolicy({ onBadRow }: Settings, label: string, file: string
   if (setAside > limit) throw tooManyBadRows(setAside, label, limit, { at, why: first.why })
 }
 
-function tooManyBadRows(rows: number, label: string, limit: number, last?: { readonly at: Place; readonly why: string }): ShardmillError {
+function tooManyBadRows(
+  rows: number,
+  label: string,
+  limit: number,
+  last?: { readonly at: Place; readonly why: string },
+): ShardmillError {
   const first = last === undefined ? '' : `; the last partition's first: ${last.why}`
-  return new ShardmillError('BAD_ROW', `${rows} rows of ${label} are bad, more than badRowLimit (${limit})${first}`, {
-    ...(last === undefined ? {} : { at: last.at }),
-    hint: 'Correct the data, or raise badRowLimit in the recipe.',
-  })
+  return new ShardmillError(
+    'BAD_ROW',
+    `${rows} rows of ${label} are bad, more than badRowLimit (${limit})${first}`,
+    {
+      ...(last === undefined ? {} : { at: last.at }),
+      hint: 'Correct the data, or raise badRowLimit in the recipe.',
+    },
+  )
 }
 
 /** A member of an object only if there is something to say: absent members leave keys as they were. */

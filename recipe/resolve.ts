@@ -171,7 +171,10 @@ async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['toke
     return { kind: 'tiktoken', name: tokenizer.encoding, file }
   }
   const { kind, path, repo, revision } = tokenizer
-  const options = kind === 'huggingface' && tokenizer.addedTokens === 'recognise' ? { addedTokens: 'recognise' as const } : {}
+  const options =
+    kind === 'huggingface' && tokenizer.addedTokens === 'recognise'
+      ? { addedTokens: 'recognise' as const }
+      : {}
   const file = tokenizer.file ?? (kind === 'huggingface' && repo !== undefined ? 'tokenizer.json' : undefined)
   if (path !== undefined && repo === undefined && file === undefined) {
     const local = await localFile(context, path, 'tokenizer.path')

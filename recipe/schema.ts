@@ -106,7 +106,9 @@ const fields = z.strictObject({
   maskAssistantHeader: z
     .boolean()
     .optional()
-    .describe('Template chatml: whether the header of the assistant’s turns is left out of training (default: false)'),
+    .describe(
+      'Template chatml: whether the header of the assistant’s turns is left out of training (default: false)',
+    ),
   onUntrained: onUntrained
     .default('keep')
     .describe('What is done with a conversation that has no trained token: left out, or an error'),
@@ -162,21 +164,23 @@ const fields = z.strictObject({
   }),
 })
 
-export const recipeSchema = fields.superRefine(({ order, shuffle, template, maskAssistantHeader }, context) => {
-  if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
-    context.addIssue({
-      code: 'custom',
-      path: ['maskAssistantHeader'],
-      message: `is no option of the template ${template}, whose mask is fixed`,
-    })
-  const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
-  if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
-    contradiction(
-      `is sequence, which keeps the sources in their order, but shuffle.kind is ${shuffle.kind}; leave one out`,
-    )
-  if (order === 'mixture' && shuffle?.kind === 'none')
-    contradiction('is mixture, which is shuffled, but shuffle.kind is none; leave one out')
-})
+export const recipeSchema = fields.superRefine(
+  ({ order, shuffle, template, maskAssistantHeader }, context) => {
+    if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['maskAssistantHeader'],
+        message: `is no option of the template ${template}, whose mask is fixed`,
+      })
+    const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
+    if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
+      contradiction(
+        `is sequence, which keeps the sources in their order, but shuffle.kind is ${shuffle.kind}; leave one out`,
+      )
+    if (order === 'mixture' && shuffle?.kind === 'none')
+      contradiction('is mixture, which is shuffled, but shuffle.kind is none; leave one out')
+  },
+)
 
 /** A recipe as it stands after validation, defaults filled in. */
 export type Recipe = z.output<typeof recipeSchema>

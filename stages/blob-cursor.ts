@@ -40,6 +40,11 @@ export class BlobCursor {
     return bytes
   }
 
+  /** Lets go of the stream; for those who stop before its end. */
+  async close(): Promise<void> {
+    await this.source.return?.()
+  }
+
   /** Expects the end: reads on, so that the digest of the whole is checked. */
   async end(): Promise<void> {
     let rest = this.chunk.length - this.at

@@ -221,6 +221,14 @@ export async function* readConversations(
   digest: Digest,
 ): AsyncGenerator<ConversationFrame> {
   const cursor = new BlobCursor(store.readBlob(digest, { reuse: true }), digest)
+  try {
+    yield* framesOf(cursor, digest)
+  } finally {
+    await cursor.close()
+  }
+}
+
+async function* framesOf(cursor: BlobCursor, digest: Digest): AsyncGenerator<ConversationFrame> {
   const head = await cursor.take(8)
   if (new TextDecoder().decode(head) !== magic) throw new TypeError(`blob ${digest} holds no conversations`)
   for (;;) {

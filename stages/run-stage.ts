@@ -13,9 +13,11 @@ export interface RunStageOptions {
   readonly engine: { readonly engine: string; readonly [extra: string]: string | number }
 }
 
-
 /** Runs a stage and stores its record. A crash at any moment leaves a miss, never a lie. */
-export async function runStage(call: StageCall, { store, execute, engine }: RunStageOptions): Promise<StageRecord> {
+export async function runStage(
+  call: StageCall,
+  { store, execute, engine }: RunStageOptions,
+): Promise<StageRecord> {
   const startedAt = new Date()
   const output = await execute()
   const key: Digest = keyOf(call)

@@ -54,9 +54,9 @@ export const shuffle = defineStage({
       }
       const label = labels[i] ?? `source ${i}`
       const taking = pick(first, rows.count - first, slice, label)
-      const { kept: picked, dropped } = slice.repeat === 0 ? { kept: taking } : rows.allowed(taking, slice)
-      const [failing] = rows.failing(picked, slice)
-      if (failing !== undefined && slice.repeat > 0) throw await refusal(failing, rows, label, store)
+      const { kept: picked, dropped } = rows.allowed(taking, slice)
+      const failing = rows.failing(picked, slice)
+      if (failing !== undefined) throw await refusal(failing, rows, label, store)
       conversations += picked.length * slice.repeat
       for (let r = 0; picked.length > 0 && r < slice.repeat && conversations <= mostConversations; r++)
         taken.push(picked)
@@ -115,7 +115,7 @@ async function refusal(
 ): Promise<ShardmillError> {
   const { index, at } = rows.placeOf(row)
   const { sourceRow } = decodeIndex(await store.readBlobBytes(index))
-  return new ShardmillError('BAD_ROW', `${label}: row ${sourceRow[at]} ${why}`, {
+  return new ShardmillError('BAD_ROW', `${label}: the row ${why}`, {
     at: { row: sourceRow[at]! },
     hint: `Set ${field}: drop in the recipe to leave such rows out, or correct the data.`,
   })
@@ -127,7 +127,7 @@ const mostConversations = 2 ** 31 - 1
 function checkCount(conversations: number, split: string): void {
   if (conversations === 0) {
     throw new ShardmillError('RECIPE', `${split} has no conversations`, {
-      hint: 'Its sources have no rows, or start, stop and repeat leave none of them. Leave out a split that is to be empty.',
+      hint: 'Its sources have no rows, or start, stop, repeat, onUntrained and tooLong leave none of them. Leave out a split that is to be empty.',
     })
   }
   if (conversations > mostConversations) {
@@ -249,7 +249,10 @@ class SplitRows {
   }
 
   /** Leaves out what the source's policies drop; a row that is both too long and untrained counts as too long. */
-  allowed(picked: Uint32Array, { onUntrained, tooLong, repeat }: Slice) {
+  allowed(
+    picked: Uint32Array,
+    { onUntrained, tooLong, repeat }: Slice,
+  ): { kept: Uint32Array; dropped?: Dropped } {
     if (onUntrained !== 'drop' && tooLong !== 'drop') return { kept: picked }
     let untrained = 0
     let long = 0
@@ -262,16 +265,16 @@ class SplitRows {
     return { kept, dropped: { untrained: untrained * repeat, tooLong: long * repeat } }
   }
 
-  /** The first row that the source's policies do not allow, if there is one. */
-  failing(picked: Uint32Array, { onUntrained, tooLong }: Slice): Failing[] {
-    if (onUntrained !== 'fail' && tooLong !== 'fail') return []
+  /** The first row that the source's policies do not allow, if there is one; rows that are not taken may be anything. */
+  failing(picked: Uint32Array, { onUntrained, tooLong, repeat }: Slice): Failing | undefined {
+    if (repeat === 0 || (onUntrained !== 'fail' && tooLong !== 'fail')) return undefined
     for (const row of picked) {
       if (tooLong === 'fail' && this.cut[row] === 1)
-        return [{ row, why: 'has more tokens than maxSeqLen', field: 'tooLong' }]
+        return { row, why: 'has more tokens than maxSeqLen', field: 'tooLong' }
       if (onUntrained === 'fail' && this.trained[row] === 0)
-        return [{ row, why: 'has no trained token', field: 'onUntrained' }]
+        return { row, why: 'has no trained token', field: 'onUntrained' }
     }
-    return []
+    return undefined
   }
 
   /** The index blob that a row is in, and its number there. */

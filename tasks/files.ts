@@ -17,7 +17,7 @@ import type { RowFile } from './rows.ts'
 type OpenedStore = Awaited<ReturnType<typeof openStore>>
 
 export interface TaskContext {
-  /** Folder of the store, for files of the hub; default: SHARDMILL_STORE of the environment. */
+  /** Folder or address of the store, for files of the hub; default: SHARDMILL_STORE of the environment. */
   readonly store?: string
   /** Folder that relative paths start from; default: the working folder. */
   readonly folder?: string
@@ -119,7 +119,9 @@ export class TaskFiles {
         hint: 'Name a folder: the option `store`, or SHARDMILL_STORE in the environment.',
       })
     }
-    this.opened ??= openStore(resolve(store), onNotice === undefined ? {} : { onWarning: onNotice })
+    // A scheme has two letters at least: `C:` is a drive.
+    const location = /^[a-z][a-z0-9+.-]+:/i.test(store) ? store : resolve(store)
+    this.opened ??= openStore(location, onNotice === undefined ? {} : { onWarning: onNotice })
     return this.opened
   }
 

@@ -22,10 +22,14 @@ export function temporalSettings(address?: string, namespace?: string): Temporal
   try {
     config = loadClientConnectConfig()
   } catch (error) {
-    throw new ShardmillError('TEMPORAL', `the Temporal settings cannot be read: ${(error as Error).message}`, {
-      hint: 'Look at TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE and the TEMPORAL_TLS variables.',
-      cause: error,
-    })
+    throw new ShardmillError(
+      'TEMPORAL',
+      `the Temporal settings cannot be read: ${(error as Error).message}`,
+      {
+        hint: 'Look at TEMPORAL_CONFIG_FILE, TEMPORAL_PROFILE and the TEMPORAL_TLS variables.',
+        cause: error,
+      },
+    )
   }
   const chosen = address ?? config.connectionOptions.address ?? defaultAddress
   return {

@@ -44,12 +44,27 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const port = options.port === 0 ? await freePort() : options.port
   const uiPort = options.uiPort === undefined ? port + 1000 : options.uiPort
   const address = `127.0.0.1:${port}`
-  const args = ['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--db-filename', join(folder, 'temporal.db'), '--log-level', 'error']
-  const child = spawn(cli, uiPort === null ? [...args, '--headless'] : [...args, '--ui-port', String(uiPort)], {
-    // Ctrl-C reaches the whole terminal group: the worker has to drain while the server still runs.
-    detached: true,
-    stdio: ['ignore', 'ignore', 'pipe'],
-  })
+  const args = [
+    'server',
+    'start-dev',
+    '--ip',
+    '127.0.0.1',
+    '--port',
+    String(port),
+    '--db-filename',
+    join(folder, 'temporal.db'),
+    '--log-level',
+    'error',
+  ]
+  const child = spawn(
+    cli,
+    uiPort === null ? [...args, '--headless'] : [...args, '--ui-port', String(uiPort)],
+    {
+      // Ctrl-C reaches the whole terminal group: the worker has to drain while the server still runs.
+      detached: true,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    },
+  )
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-2_000)
@@ -58,7 +73,8 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   const lost = new Promise<never>((_, reject) => {
     child.once('error', (error) => reject(failed(`${cli} cannot be started: ${error.message}`)))
     child.once('exit', (code, killed) => {
-      if (!asked) reject(failed(`the Temporal dev server ended (${killed ?? `exit code ${code}`}): ${lastLine(words)}`))
+      if (!asked)
+        reject(failed(`the Temporal dev server ended (${killed ?? `exit code ${code}`}): ${lastLine(words)}`))
     })
   })
   lost.catch(() => undefined)
@@ -76,11 +92,19 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     await stop()
     throw error
   }
-  return { address, ui: uiPort === null ? undefined : `http://127.0.0.1:${uiPort}`, process: child, lost, stop }
+  return {
+    address,
+    ui: uiPort === null ? undefined : `http://127.0.0.1:${uiPort}`,
+    process: child,
+    lost,
+    stop,
+  }
 }
 
 function failed(why: string): ShardmillError {
-  return new ShardmillError('TEMPORAL', why, { hint: 'Another server may be using the port or the database; --port takes another port.' })
+  return new ShardmillError('TEMPORAL', why, {
+    hint: 'Another server may be using the port or the database; --port takes another port.',
+  })
 }
 
 function lastLine(text: string): string {
@@ -100,37 +124,59 @@ async function answers(address: string, signal: AbortSignal): Promise<void> {
       }
       return
     } catch (error) {
-      if (Date.now() > until) throw failed(`the Temporal dev server at ${address} does not answer: ${(error as Error).message}`)
+      if (Date.now() > until)
+        throw failed(`the Temporal dev server at ${address} does not answer: ${(error as Error).message}`)
       await pause(200)
     }
   }
 }
 
 /** Where the `temporal` command is. Builds it when there is none, but Go. Throws TEMPORAL. */
-export async function findTemporalCli({ folder, env, notice, signal }: Pick<DevServerOptions, 'folder' | 'env' | 'notice' | 'signal'>): Promise<string> {
+export async function findTemporalCli({
+  folder,
+  env,
+  notice,
+  signal,
+}: Pick<DevServerOptions, 'folder' | 'env' | 'notice' | 'signal'>): Promise<string> {
   const named = env['SHARDMILL_TEMPORAL_CLI']
   if (named !== undefined && named !== '') {
     if (isProgram(named)) return named
-    throw new ShardmillError('TEMPORAL', `SHARDMILL_TEMPORAL_CLI is ${named}, which is no program that can be run`)
+    throw new ShardmillError(
+      'TEMPORAL',
+      `SHARDMILL_TEMPORAL_CLI is ${named}, which is no program that can be run`,
+    )
   }
   const built = join(folder, 'bin', `temporal-${cliVersion}`)
   const found = onPath('temporal', env) ?? (isProgram(built) ? built : undefined)
   if (found !== undefined) return found
   const go = onPath('go', env)
   if (go === undefined) {
-    throw new ShardmillError('TEMPORAL', 'there is no Temporal server here: neither `temporal` nor `go` is on the PATH', {
-      hint: `Install the Temporal CLI (https://docs.temporal.io/cli), or Go to have it built (${cliPackage}), or name a server with TEMPORAL_ADDRESS.`,
-    })
+    throw new ShardmillError(
+      'TEMPORAL',
+      'there is no Temporal server here: neither `temporal` nor `go` is on the PATH',
+      {
+        hint: `Install the Temporal CLI (https://docs.temporal.io/cli), or Go to have it built (${cliPackage}), or name a server with TEMPORAL_ADDRESS.`,
+      },
+    )
   }
   notice(`building the Temporal CLI ${cliVersion} with Go, once; this takes some minutes`)
   await goInstall(go, built, env, signal)
   return built
 }
 
-async function goInstall(go: string, target: string, env: DevServerOptions['env'], signal: AbortSignal): Promise<void> {
+async function goInstall(
+  go: string,
+  target: string,
+  env: DevServerOptions['env'],
+  signal: AbortSignal,
+): Promise<void> {
   const bin = dirname(target)
   await mkdir(bin, { recursive: true })
-  const child = spawn(go, ['install', cliPackage], { env: { ...env, GOBIN: bin }, stdio: ['ignore', 'ignore', 'pipe'], signal })
+  const child = spawn(go, ['install', cliPackage], {
+    env: { ...env, GOBIN: bin },
+    stdio: ['ignore', 'ignore', 'pipe'],
+    signal,
+  })
   let words = ''
   child.stderr.setEncoding('utf8').on('data', (text: string) => {
     words = (words + text).slice(-2_000)
@@ -139,7 +185,10 @@ async function goInstall(go: string, target: string, env: DevServerOptions['env'
     child.once('error', reject)
     child.once('close', resolve)
   })
-  if (code !== 0) throw new ShardmillError('TEMPORAL', `the Temporal CLI could not be built: ${lastLine(words)}`, { hint: 'Install it by hand: https://docs.temporal.io/cli.' })
+  if (code !== 0)
+    throw new ShardmillError('TEMPORAL', `the Temporal CLI could not be built: ${lastLine(words)}`, {
+      hint: 'Install it by hand: https://docs.temporal.io/cli.',
+    })
   await rename(join(bin, 'temporal'), target)
 }
 

@@ -60,7 +60,13 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   try {
     connection = await connectWorker(settings.temporal)
     const identity = `${process.pid}@${hostname()}`
-    const deps = dependencies(settings, store, hold, identity, () => (pool ??= createStagePool(settings.store, settings.threads)))
+    const deps = dependencies(
+      settings,
+      store,
+      hold,
+      identity,
+      () => (pool ??= createStagePool(settings.store, settings.threads)),
+    )
     const bundle = bundlePath()
     const buildId = buildIdOf(bundle)
     const common: Omit<WorkerOptions, 'taskQueue'> = {
@@ -72,10 +78,13 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
       // A cancellation reaches an activity with the answer to a heartbeat: it must not wait longer than this.
       maxHeartbeatThrottleInterval: '2 seconds',
       defaultHeartbeatThrottleInterval: '2 seconds',
-      ...(settings.deployment === undefined ? {} : { workerDeploymentOptions: versioning(settings.deployment, buildId) }),
+      ...(settings.deployment === undefined
+        ? {}
+        : { workerDeploymentOptions: versioning(settings.deployment, buildId) }),
     }
     const workers: Worker[] = []
-    for (const queue of settings.queues) workers.push(await Worker.create({ ...common, ...optionsFor(queue, bundle, deps, settings) }))
+    for (const queue of settings.queues)
+      workers.push(await Worker.create({ ...common, ...optionsFor(queue, bundle, deps, settings) }))
     settings.onReady?.({ identity, buildId })
     await runAll(workers, settings.signal)
   } finally {
@@ -86,7 +95,12 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   }
 }
 
-function optionsFor(queue: QueueName, bundle: string, deps: Dependencies, { threads, io }: WorkerSettings): Omit<WorkerOptions, 'connection'> {
+function optionsFor(
+  queue: QueueName,
+  bundle: string,
+  deps: Dependencies,
+  { threads, io }: WorkerSettings,
+): Omit<WorkerOptions, 'connection'> {
   const taskQueue = queues[queue]
   switch (queue) {
     case 'workflows':
@@ -100,7 +114,11 @@ function optionsFor(queue: QueueName, bundle: string, deps: Dependencies, { thre
     case 'io':
       return { taskQueue, activities: createIoActivities(deps), maxConcurrentActivityTaskExecutions: io }
     case 'cpu':
-      return { taskQueue, activities: createCpuActivities(deps), maxConcurrentActivityTaskExecutions: threads }
+      return {
+        taskQueue,
+        activities: createCpuActivities(deps),
+        maxConcurrentActivityTaskExecutions: threads,
+      }
   }
 }
 
@@ -116,7 +134,8 @@ function dependencies(
     env,
     identity,
     pool: async () => pool(),
-    hub: (signal, onRetry) => createHub(hubSettings(env), { signal, onRetry: ({ message }) => onRetry(message) }),
+    hub: (signal, onRetry) =>
+      createHub(hubSettings(env), { signal, onRetry: ({ message }) => onRetry(message) }),
     holdingStore: (work) => hold.during(work),
   }
 }
@@ -143,7 +162,10 @@ function installRuntime({ logLevel, metrics }: WorkerSettings): void {
     Runtime.install({
       logger: new DefaultLogger(logLevel),
       shutdownSignals: [],
-      telemetryOptions: metrics === undefined ? {} : { metrics: { prometheus: { bindAddress: metrics, countersTotalSuffix: true } } },
+      telemetryOptions:
+        metrics === undefined
+          ? {}
+          : { metrics: { prometheus: { bindAddress: metrics, countersTotalSuffix: true } } },
     })
   } catch (error) {
     if (metrics === undefined) throw error
@@ -165,5 +187,9 @@ export function buildIdOf(bundle: string): string {
 }
 
 function versioning(deploymentName: string, buildId: string): WorkerDeploymentOptions {
-  return { useWorkerVersioning: true, version: { deploymentName, buildId }, defaultVersioningBehavior: 'PINNED' }
+  return {
+    useWorkerVersioning: true,
+    version: { deploymentName, buildId },
+    defaultVersioningBehavior: 'PINNED',
+  }
 }

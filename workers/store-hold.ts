@@ -1,6 +1,7 @@
 /** Keeps garbage collection away from the store while a worker has work, and for a while after it. */
-import type { ManagedStore } from '../store/managed-store.ts'
+
 import type { Lease } from '../store/leases.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 
 /** Between two stages of a build a worker may have nothing to do for a moment. */
 const lingerMs = 60_000

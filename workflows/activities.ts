@@ -22,7 +22,11 @@ export function activitiesFor({ heartbeatMs = defaultHeartbeatMs }: Limits) {
   }
   return {
     /** A file of many gigabytes over a slow line; each attempt goes on where the last one stopped. */
-    network: proxyActivities<Activities>({ ...common, taskQueue: queues.io, startToCloseTimeout: '12 hours' }),
+    network: proxyActivities<Activities>({
+      ...common,
+      taskQueue: queues.io,
+      startToCloseTimeout: '12 hours',
+    }),
     /** One partition, one shard or one order. */
     cpu: proxyActivities<Activities>({ ...common, taskQueue: queues.cpu, startToCloseTimeout: '6 hours' }),
     /** Look-ups and lists: many small reads. */

@@ -9,8 +9,8 @@ import { failureOf, needsRepair } from './failures.ts'
 import { progressQuery } from './names.ts'
 import { walk } from './part.ts'
 import type { WorkflowRunner } from './runner.ts'
-import type { BuildArgs, BuildReport, Carried, Totals, WorkflowProgress } from './types.ts'
 import { continued } from './totals.ts'
+import type { BuildArgs, BuildReport, Carried, Totals, WorkflowProgress } from './types.ts'
 
 /** A damaged blob is thrown away and made again; a store that keeps damaging them is given up. */
 const mostRepairs = 20
@@ -18,7 +18,11 @@ const mostRepairs = 20
 export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
   const { limits = {} } = args
   const { workflowId, firstExecutionRunId } = workflowInfo()
-  const carried: Carried = args.carried ?? { build: { workflowId, runId: firstExecutionRunId }, repairs: 0, ran: {} }
+  const carried: Carried = args.carried ?? {
+    build: { workflowId, runId: firstExecutionRunId },
+    repairs: 0,
+    ran: {},
+  }
   const { build } = carried
   const { store, network } = activitiesFor(limits)
 
@@ -37,7 +41,10 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
     for (let { repairs } = carried; ; repairs++) {
       try {
         state = 'resolving'
-        const { lock, outline } = await network.resolve.executeWithOptions({ summary: `${args.name}: recipe to lock` }, [{ request: args.request }])
+        const { lock, outline } = await network.resolve.executeWithOptions(
+          { summary: `${args.name}: recipe to lock` },
+          [{ request: args.request }],
+        )
         state = 'building'
         verified.length = 0
         const walked = await walk(datasetPart, outline, {
@@ -59,9 +66,10 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
           })
         }
         state = 'publishing'
-        const report = await store.publish.executeWithOptions({ summary: `${args.name}: publish to ${args.out}` }, [
-          { lock, out: args.out, recheck: args.recheck ?? false, build },
-        ])
+        const report = await store.publish.executeWithOptions(
+          { summary: `${args.name}: publish to ${args.out}` },
+          [{ lock, out: args.out, recheck: args.recheck ?? false, build }],
+        )
         state = 'done'
         upsertMemo({ state })
         return report

@@ -23,16 +23,32 @@ export function failureOf(error: unknown): unknown {
     })
   }
   if (isShardmillError(error)) {
-    return ApplicationFailure.create({ message: error.message, type: error.code, nonRetryable: true, details: [error.toFacts()] })
+    return ApplicationFailure.create({
+      message: error.message,
+      type: error.code,
+      nonRetryable: true,
+      details: [error.toFacts()],
+    })
   }
-  if (error instanceof ActivityFailure || error instanceof ChildWorkflowFailure || error instanceof CancelledFailure) return error
+  if (
+    error instanceof ActivityFailure ||
+    error instanceof ChildWorkflowFailure ||
+    error instanceof CancelledFailure
+  )
+    return error
   const { message } = error instanceof Error ? error : new Error(String(error))
-  return ApplicationFailure.create({ message, type: 'BUG', nonRetryable: true, ...(error instanceof Error ? { cause: error } : {}) })
+  return ApplicationFailure.create({
+    message,
+    type: 'BUG',
+    nonRetryable: true,
+    ...(error instanceof Error ? { cause: error } : {}),
+  })
 }
 
 /** The failure that started it, below the layers that Temporal puts around it. */
 export function applicationFailureIn(error: unknown): ApplicationFailure | undefined {
-  for (let at: unknown = error; at instanceof Error; at = at.cause) if (at instanceof ApplicationFailure) return at
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if (at instanceof ApplicationFailure) return at
   return undefined
 }
 

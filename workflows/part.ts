@@ -1,5 +1,5 @@
 /** A part of the orchestration as a workflow: what is cached is looked up first, then the function runs. */
-import { CancellationScope, continueAsNew, setHandler, defineQuery } from '@temporalio/workflow'
+import { CancellationScope, continueAsNew, defineQuery, setHandler } from '@temporalio/workflow'
 import type { BuildEvent, Part, PartPlace } from '../pipeline/stage.ts'
 import { activitiesFor } from './activities.ts'
 import { failureOf } from './failures.ts'
@@ -31,7 +31,9 @@ export type Walked<R> =
 export async function walk<A, R>(part: Part<A, R>, args: A, options: WalkOptions): Promise<Walked<R>> {
   const { build, limits, ran, title } = options
   const { lookUp } = activitiesFor(limits).store
-  const found = await lookUp.executeWithOptions({ summary: `what is cached of ${title}` }, [{ part: part.name, args }])
+  const found = await lookUp.executeWithOptions({ summary: `what is cached of ${title}` }, [
+    { part: part.name, args },
+  ])
   const runner = new WorkflowRunner({
     build,
     limits,
@@ -45,7 +47,11 @@ export async function walk<A, R>(part: Part<A, R>, args: A, options: WalkOptions
     return await scope.run(() =>
       Promise.race([
         part.run(args, runner.root()).then((result) => ({ result, totals: continued(runner.totals, ran) })),
-        runner.drained.then(() => ({ tooLong: true as const, ran: ranOnly(continued(runner.totals, ran)), limits: runner.nextLimits() })),
+        runner.drained.then(() => ({
+          tooLong: true as const,
+          ran: ranOnly(continued(runner.totals, ran)),
+          limits: runner.nextLimits(),
+        })),
       ]),
     )
   } catch (error) {
@@ -68,9 +74,19 @@ export async function partWorkflow<A, R>(part: Part<A, R>, input: PartInput<A>):
     children: [...(runner?.children.keys() ?? [])].map((workflowId) => ({ workflowId })),
   }))
   try {
-    const walked = await walk(part, args, { build, limits, ran, title, onStart: (started) => (runner = started) })
+    const walked = await walk(part, args, {
+      build,
+      limits,
+      ran,
+      title,
+      onStart: (started) => (runner = started),
+    })
     if ('result' in walked) return walked
-    return await continueAsNew<(input: PartInput<A>) => Promise<PartOutput<R>>>({ ...input, ran: walked.ran, limits: walked.limits })
+    return await continueAsNew<(input: PartInput<A>) => Promise<PartOutput<R>>>({
+      ...input,
+      ran: walked.ran,
+      limits: walked.limits,
+    })
   } catch (error) {
     throw failureOf(error)
   }

@@ -2,7 +2,12 @@
  * The orchestration's runner inside a workflow: a stage is an activity, a large part is a child workflow, a long
  * list is a blob. Deterministic: everything it knows of the store was told by an activity.
  */
-import { ChildWorkflowCancellationType, executeChild, ParentClosePolicy, workflowInfo } from '@temporalio/workflow'
+import {
+  ChildWorkflowCancellationType,
+  executeChild,
+  ParentClosePolicy,
+  workflowInfo,
+} from '@temporalio/workflow'
 import type { LookUpAnswer } from '../activities/types.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import {
@@ -138,7 +143,9 @@ export class WorkflowRunner {
     if (!isStored(list)) return list.slice(from, to)
     const summary = `items ${from + 1}-${to} of ${list.count}, list ${list.list.slice(0, 16)}`
     const read = this.activities.store.readList
-    return (await this.inSlot(() => read.executeWithOptions({ summary }, [{ list, from, to }]))) as readonly T[]
+    return (await this.inSlot(() =>
+      read.executeWithOptions({ summary }, [{ list, from, to }]),
+    )) as readonly T[]
   }
 
   async list(lists: readonly Long<Json>[]): Promise<Digest> {
@@ -181,7 +188,8 @@ export class WorkflowRunner {
 
   private lookAtHistory(): void {
     const { historyLength, continueAsNewSuggested } = workflowInfo()
-    if (continueAsNewSuggested || historyLength > (this.options.limits.history ?? defaultHistory)) this.draining = true
+    if (continueAsNewSuggested || historyLength > (this.options.limits.history ?? defaultHistory))
+      this.draining = true
   }
 }
 

@@ -72,8 +72,7 @@ class Translator {
       case '(':
         return this.#group(fold)
       case '[':
-        if (fold) throw this.#no('a class in (?i:…)')
-        return this.#class()
+        return this.#class(fold)
       case '\\':
         return this.#escape(fold)
       case '.':
@@ -107,7 +106,7 @@ class Translator {
     return `${open}${body})`
   }
 
-  #class(): string {
+  #class(fold: boolean): string {
     let out = '['
     if (this.#text[this.#at] === '^') {
       out += '^'
@@ -120,7 +119,10 @@ class Translator {
       if (char === ']' || char === '[' || (char === '&' && this.#text[this.#at] === '&')) {
         throw this.#no(`${char} in a class`)
       }
-      const low = char === '\\' ? this.#escape(false) : code(char)
+      const ranged = this.#text[this.#at] === '-' && this.#text[this.#at + 1] !== ']'
+      if (fold && (out[1] === '^' || char === '\\' || ranged))
+        throw this.#no('a class of more than characters in (?i:…)')
+      const low = char === '\\' ? this.#escape(false) : this.#literal(char, fold)
       if (this.#text[this.#at] !== '-' || this.#text[this.#at + 1] === ']') {
         out += low
         continue

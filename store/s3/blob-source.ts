@@ -45,8 +45,11 @@ export async function* checkedChunks(
   if (filling !== undefined && filled > 0) yield filling.subarray(0, filled)
 }
 
-/** An open file from its beginning to its end; closes it. */
-export async function* fileChunks(handle: FileHandle): AsyncGenerator<Uint8Array> {
+/** An open file from its beginning to its end; closes it unless told to keep it open. The chunks share a buffer. */
+export async function* fileChunks(
+  handle: FileHandle,
+  { keepOpen = false }: { readonly keepOpen?: boolean } = {},
+): AsyncGenerator<Uint8Array> {
   try {
     const piece = Buffer.allocUnsafeSlow(READ_CHUNK)
     for (let at = 0; ; ) {
@@ -56,6 +59,6 @@ export async function* fileChunks(handle: FileHandle): AsyncGenerator<Uint8Array
       at += got
     }
   } finally {
-    await closeQuietly(handle)
+    if (!keepOpen) await closeQuietly(handle)
   }
 }

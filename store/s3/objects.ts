@@ -29,6 +29,8 @@ export interface ObjectFacts {
   readonly mtimeMs: number
   /** The digest its writer noted beside it, once it had sent exactly these bytes. */
   readonly sha256: string | undefined
+  /** MD5 of the bytes, where the ETag is one: not of uploads in parts, nor under a key of the server's. */
+  readonly md5: string | undefined
 }
 
 export interface ObjectBody extends ObjectFacts {
@@ -344,6 +346,28 @@ export class S3Objects {
     } while (KeyMarker !== undefined)
   }
 
+  /** When the last part of an upload arrived; 0 when none has, or the upload is no more. */
+  async lastPartMs(path: string, UploadId: string): Promise<number> {
+    const { client, sdk } = this.#connection
+    let last = 0
+    let PartNumberMarker: string | undefined
+    do {
+      const page = await this.#request(`LIST parts ${path}`, async () => {
+        try {
+          return await client.send(
+            new sdk.ListPartsCommand({ ...this.#at, Key: this.#key(path), UploadId, PartNumberMarker }),
+          )
+        } catch (error) {
+          if (isMissing(error)) return undefined
+          throw error
+        }
+      })
+      for (const { LastModified } of page?.Parts ?? []) last = Math.max(last, LastModified?.getTime() ?? 0)
+      PartNumberMarker = page?.IsTruncated ? page.NextPartNumberMarker : undefined
+    } while (PartNumberMarker !== undefined)
+    return last
+  }
+
   async abortUpload(path: string, UploadId: string): Promise<void> {
     const { client, sdk } = this.#connection
     await this.#request(`DELETE ${path}`, async () => {
@@ -410,12 +434,15 @@ function factsOf(answer: {
   ETag?: string | undefined
   LastModified?: Date | undefined
   Metadata?: Record<string, string> | undefined
+  ServerSideEncryption?: string | undefined
 }): ObjectFacts {
+  const isPlain = answer.ServerSideEncryption === undefined || answer.ServerSideEncryption === 'AES256'
   return {
     size: answer.ContentLength ?? 0,
     etag: answer.ETag ?? '',
     mtimeMs: answer.LastModified?.getTime() ?? 0,
     sha256: answer.Metadata?.['sha256'],
+    md5: isPlain ? /^"?([0-9a-f]{32})"?$/.exec(answer.ETag ?? '')?.[1] : undefined,
   }
 }
 

@@ -8,10 +8,11 @@
  * the dead behind, and S3 copies at most 5 GiB at once.)
  *
  * Whoever sends a blob notes its digest beside it, so one look tells whether a whole one is there already; what
- * was put there by other means is written again.
+ * was put there by other means is written again. As some servers keep the note of an object that was replaced, the
+ * ETag must agree as well where it is an MD5.
  */
 
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { basename } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
 import { type BlobPlaces, corruptBlob, FileBlobWriter, missingBlob, Publisher } from '../blob-files.ts'
@@ -63,9 +64,10 @@ export class S3Blobs {
 
   async putBytes(bytes: Uint8Array): Promise<BlobRef> {
     const ref = { digest: sha256(bytes), bytes: bytes.length }
-    await this.#send(ref, async (ifAbsent) =>
-      this.#objects.put(blobPath(ref.digest), bytes, { ifAbsent, blob: ref }),
-    )
+    await this.#send(ref, {
+      put: (ifAbsent) => this.#objects.put(blobPath(ref.digest), bytes, { ifAbsent, blob: ref }),
+      chunks: () => [bytes],
+    })
     return ref
   }
 
@@ -99,24 +101,29 @@ export class S3Blobs {
   }
 
   async #sendHandle(handle: FileHandle, path: string, ref: BlobRef): Promise<void> {
-    const etag = await this.#send(ref, (ifAbsent) =>
-      this.#objects.putFile(blobPath(ref.digest), handle, ref, ifAbsent),
-    )
+    const etag = await this.#send(ref, this.#sourceOf(handle, ref))
     await this.#cache.keep(path, ref.digest, etag)
   }
 
+  #sourceOf(handle: FileHandle, ref: BlobRef): Source {
+    return {
+      put: (ifAbsent) => this.#objects.putFile(blobPath(ref.digest), handle, ref, ifAbsent),
+      chunks: () => fileChunks(handle, { keepOpen: true }),
+    }
+  }
+
   /** Makes a whole blob stand under its key, unless one does; its ETag. */
-  async #send(ref: BlobRef, put: (ifAbsent: boolean) => ReturnType<S3Objects['put']>): Promise<string> {
+  async #send(ref: BlobRef, source: Source): Promise<string> {
     const path = blobPath(ref.digest)
     let there = ref.bytes < LOOK_FIRST_FROM ? undefined : await this.#objects.head(path)
     if (there === undefined) {
-      const result = await put(true)
+      const result = await source.put(true)
       if (result.kind === 'written') return this.#writtenTag(ref, result.etag)
       there = await this.#objects.head(path)
     }
-    if (there !== undefined && isWhole(there, ref)) return there.etag
+    if (there !== undefined && (await isWhole(there, ref, source))) return there.etag
     // A damaged one, or one that came there by other means: equal bytes are written over it.
-    const result = await put(false)
+    const result = await source.put(false)
     return this.#writtenTag(ref, result.kind === 'written' ? result.etag : '')
   }
 
@@ -274,9 +281,7 @@ export class S3Blobs {
     const found = await hashHandle(handle)
     checkExpected(path, expect, found)
     await syncFile(handle)
-    const etag = await this.#send(found, (ifAbsent) =>
-      this.#objects.putFile(blobPath(found.digest), handle, found, ifAbsent),
-    )
+    const etag = await this.#send(found, this.#sourceOf(handle, found))
     // Not before: a part file left by a crash in between must stay writable for whoever goes on with it.
     await makeHandleReadOnly(handle)
     await this.#cache.keep(path, found.digest, etag)
@@ -335,8 +340,18 @@ export class S3Blobs {
   }
 }
 
-function isWhole(there: ObjectFacts, ref: BlobRef): boolean {
-  return there.size === ref.bytes && there.sha256 === ref.digest
+/** A blob's bytes as they lie here. */
+interface Source {
+  put(ifAbsent: boolean): ReturnType<S3Objects['put']>
+  chunks(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
+}
+
+async function isWhole(there: ObjectFacts, ref: BlobRef, source: Source): Promise<boolean> {
+  if (there.size !== ref.bytes || there.sha256 !== ref.digest) return false
+  if (there.md5 === undefined) return true
+  const hash = createHash('md5')
+  for await (const chunk of source.chunks()) hash.update(chunk)
+  return hash.digest('hex') === there.md5
 }
 
 /** Where a finished file would get its name, it is sent. */

@@ -63,7 +63,8 @@ export function s3Holdings({ objects, local, leaseTimes, quarantine }: HoldingsO
       async function sweep(options: SweepOptions) {
         const total = await local.sweep(options)
         for await (const { path, id, startedMs: begun } of objects.uploads(FOLDERS.blobs)) {
-          if (begun > startedMs - options.ageMs) continue
+          const before = startedMs - options.ageMs
+          if (begun > before || (await objects.lastPartMs(path, id)) > before) continue
           total.files += 1
           if (!options.dryRun) await objects.abortUpload(path, id)
         }

@@ -3,6 +3,9 @@ import { mkdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { isShardmillError, type ShardmillError } from '../../errors/index.ts'
 import { parseRecipe } from '../../recipe/parse.ts'
+import { recipeJsonSchema } from '../../recipe/schema.ts'
+import { sources } from '../../stages/sources/index.ts'
+import { templates } from '../../stages/templates/index.ts'
 import { expectRefusal, goodLines, Lab, shardmill } from './support.ts'
 
 const good = `kind: sft
@@ -106,7 +109,7 @@ describe('has a field that is unknown', () => {
     [
       change('kind: tiktoken', 'kind: nanochat'),
       'line 3: tokenizer.encoding: unknown field',
-      'kind, path, repo, file, revision.',
+      'kind, path, repo, file, revision',
     ],
     [
       change('  train:', '  trian:'),
@@ -116,7 +119,7 @@ describe('has a field that is unknown', () => {
     [
       change('path: a.jsonl', 'path: a.jsonl, optionl: true'),
       'line 9: splits.train[0].optionl: unknown field; did you mean `optional`?',
-      'task, path, optional, label, start, stop, step, repeat.',
+      'task, path, optional, label, start, stop, step, repeat',
     ],
     [
       source('simple_spelling, size: 3, words: { repo: x, fil: y }'),
@@ -134,8 +137,14 @@ describe('has a field that is unknown', () => {
 })
 
 describe('has a value that is wrong', () => {
-  const tasks =
-    'one of smoltalk, mmlu, arc, gsm8k, humaneval, custom_json, simple_spelling, spelling_bee, messages'
+  const names = sources.map(({ task }) => task)
+  const { tokenizer } = (
+    recipeJsonSchema() as {
+      properties: { tokenizer: { oneOf: { properties: { kind: { const: string } } }[] } }
+    }
+  ).properties
+  const kinds = tokenizer.oneOf.map(({ properties }) => properties.kind.const)
+  const tasks = `one of ${names.join(', ')}`
   const whole = 'expected a whole number from 1 to 2147483647'
   const cases: [text: string, message: string][] = [
     ...(
@@ -169,15 +178,21 @@ describe('has a value that is wrong', () => {
       change('name: t', `name: ${'-'.repeat(100_000)}`),
       `line 2: name: is "${'-'.repeat(57)}...", must be letters, digits, ".", "_" and "-", beginning with a letter or digit`,
     ],
-    [change('template: nanochat', 'template: nanchat'), 'line 4: template: is "nanchat", expected nanochat'],
-    [change('template: nanochat\n', ''), 'line 1: template: is missing, expected nanochat'],
+    [
+      change('template: nanochat', 'template: nanchat'),
+      `line 4: template: is "nanchat", expected one of ${templates.map(({ name }) => name).join(', ')}; did you mean \`nanochat\`?`,
+    ],
+    [
+      change('template: nanochat\n', ''),
+      `line 1: template: is missing, expected one of ${templates.map(({ name }) => name).join(', ')}`,
+    ],
     [
       change('kind: tiktoken', 'kind: tiktokn'),
-      'line 3: tokenizer.kind: is "tiktokn", expected one of tiktoken, nanochat; did you mean `tiktoken`?',
+      `line 3: tokenizer.kind: is "tiktokn", expected one of ${kinds.join(', ')}; did you mean \`tiktoken\`?`,
     ],
     [
       change('{ kind: tiktoken, encoding: gpt2 }', 'gpt2'),
-      'line 3: tokenizer: is "gpt2", expected a mapping that begins with `kind: tiktoken|nanochat`',
+      `line 3: tokenizer: is "gpt2", expected a mapping that begins with \`kind: ${kinds.join('|')}\``,
     ],
     [
       change('encoding: gpt2', 'encoding: gpt-2'),
@@ -214,7 +229,7 @@ describe('has a value that is wrong', () => {
     ],
     [
       change(/ {4}- .*/, '    - smoltalk'),
-      'line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with `task: smoltalk|mmlu|arc|gsm8k|humaneval|custom_json|simple_spelling|spelling_bee|messages`',
+      `line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with \`task: ${names.join('|')}\``,
     ],
     [`${good}  val: 3\n`, 'line 10: splits.val: is 3, expected a list'],
     [

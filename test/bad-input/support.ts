@@ -356,7 +356,7 @@ export function parquetOf(
   const writer = new ByteWriter()
   const names = Object.keys(columns)
   const root: SchemaElement = { name: 'schema', num_children: names.length }
-  parquetWrite({
+  void parquetWrite({
     writer,
     columnData: names.map((name) => ({ name, data: [...columns[name]!.data] })),
     schema: [root, ...names.flatMap((name) => elements(name, columns[name]!.type))],

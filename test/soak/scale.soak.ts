@@ -1,5 +1,8 @@
 /** A source of 5,000 partitions (SCALE_FILES changes the number): it completes, and no history comes near a limit. */
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { build } from '../../engine/build.ts'
+import { silentObserver } from '../../engine/events.ts'
 import { bench, outputOf, serve, start } from '../e2e/cli.ts'
 import { historiesOf, listed } from '../temporal/histories.ts'
 import { manyFilesHub, manyFilesRecipe } from '../temporal/many-files.ts'
@@ -14,25 +17,41 @@ temporalSuite('scale', () => {
     const hub = await serve(manyFilesHub(files))
     const reference = bench(manyFilesRecipe('scale'), hub)
     const inProcessAt = performance.now()
-    const inProcess = await start(reference.args, { env: reference.env }).done
+    await build({
+      recipe: { text: readFileSync(reference.recipe, 'utf8'), file: reference.recipe, settings: [] },
+      out: reference.out,
+      store: reference.store,
+      threads: 2,
+      env: reference.env,
+      signal: new AbortController().signal,
+      observer: silentObserver,
+    })
     const inProcessSeconds = (performance.now() - inProcessAt) / 1000
-    expect(inProcess.code, inProcess.stderr).toBe(0)
 
     const server = await startServer()
     const at = bench(manyFilesRecipe('scale'), hub)
     const worker = await startWorker(server, at, { args: ['--io', '16'] })
     const startedAt = performance.now()
-    const submitted = await start([...temporalArgs(at), '--detach'], { env: { ...at.env, TEMPORAL_ADDRESS: server.address } }).done
+    const submitted = await start([...temporalArgs(at), '--detach'], {
+      env: { ...at.env, TEMPORAL_ADDRESS: server.address },
+    }).done
     const id = submitted.stdout.trim()
     const report = (await server.client.workflow.getHandle(id).result()) as { run: number; cached: number }
     const seconds = (performance.now() - startedAt) / 1000
     expect(outputOf(at.out)).toEqual(outputOf(reference.out))
 
     await listed(server.client, id)
-    const byType = new Map<string, { runs: number; mostEvents: number; mostBytes: number; activities: number }>()
+    const byType = new Map<
+      string,
+      { runs: number; mostEvents: number; mostBytes: number; activities: number }
+    >()
     for (const { workflowId, runId, type, history } of await historiesOf(server.client, id)) {
-      const { historyLength, historySize = 0 } = await server.client.workflow.getHandle(workflowId, runId).describe()
-      const activities = (history.events ?? []).filter(({ activityTaskScheduledEventAttributes: scheduled }) => scheduled != null).length
+      const { historyLength, historySize = 0 } = await server.client.workflow
+        .getHandle(workflowId, runId)
+        .describe()
+      const activities = (history.events ?? []).filter(
+        ({ activityTaskScheduledEventAttributes: scheduled }) => scheduled != null,
+      ).length
       const seen = byType.get(type) ?? { runs: 0, mostEvents: 0, mostBytes: 0, activities: 0 }
       byType.set(type, {
         runs: seen.runs + 1,

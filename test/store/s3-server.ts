@@ -37,8 +37,8 @@ export async function findS3Server(): Promise<S3Server | string> {
   const tried: string[] = []
   const given = process.env['SHARDMILL_TEST_S3_ENDPOINT']
   // A server of our own asks for no particular credentials.
-  process.env['AWS_ACCESS_KEY_ID'] ??= 'shardmill-tests'
-  process.env['AWS_SECRET_ACCESS_KEY'] ??= 'shardmill-tests-secret'
+  process.env['AWS_ACCESS_KEY_ID'] ??= 'TESTSKEYID0123456789'
+  process.env['AWS_SECRET_ACCESS_KEY'] ??= 'tests-secret-key-0123456789'
   process.env['AWS_REGION'] ??= 'us-east-1'
   if (given !== undefined && given !== '') return ready({ kind: 'the server given', endpoint: given })
   for (const [name, find] of Object.entries(WAYS)) {

@@ -67,7 +67,7 @@ describe.runIf(existsSync(hub))('real datasets', () => {
     const gsm8k = await openGsm8k({ split: 'test' }, context)
     expect(gsm8k.length).toBe(1319)
     for (const problem of await all(gsm8k)) {
-      const parts = problem.messages[1]!.content as { text: string }[]
+      const parts = problem.messages[1]!.content as readonly { text: string }[]
       expect(gsm8k.reward(problem, parts.at(-1)!.text)).toBe(1)
       expect(gsm8k.reward(problem, '#### none')).toBe(0)
     }

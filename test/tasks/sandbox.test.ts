@@ -1,5 +1,5 @@
 /** Programs in the sandbox: what the reference reports of them, and what they must not be able to do. */
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -158,11 +158,13 @@ sys.stdout.flush()`
   })
 })
 
+/** Living ones: a dead one that nobody has waited for is not left behind. */
 function processesNamed(name: string): string[] {
   return readdirSync('/proc').filter((pid) => {
-    const comm = join('/proc', pid, 'comm')
     try {
-      return /^\d+$/.test(pid) && existsSync(comm) && readFileSync(comm, 'utf8').trim() === name
+      const [, found, state] =
+        /^\d+ \((.*)\) (.)/s.exec(readFileSync(join('/proc', pid, 'stat'), 'utf8')) ?? []
+      return found === name && state !== 'Z'
     } catch {
       return false
     }

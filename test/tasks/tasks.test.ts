@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { numpyPermutation } from '../../random/numpy-random.ts'
 import {
   type Conversation,
   openArc,
@@ -18,6 +19,7 @@ import {
   TaskMixture,
   TaskSequence,
 } from '../../tasks/index.ts'
+import { messageList, parquetOf } from '../bad-input/support.ts'
 import { type TestHub, tinyHub } from './hub.ts'
 import { vectors } from './vectors.ts'
 
@@ -115,6 +117,44 @@ describe('the conversations of', () => {
         ],
       },
     ])
+  })
+})
+
+describe('rows in any order', () => {
+  const talk = (i: number) => [
+    { role: 'user', content: `q${i}` },
+    { role: 'assistant', content: `a${i} ${'ü'.repeat(i)}` },
+  ]
+  const forward = Array.from({ length: 23 }, (_, i) => i)
+
+  test('of a parquet file with many row groups', async () => {
+    const data = forward.map(talk)
+    const bytes = parquetOf({ messages: { type: messageList, data } }, { rowGroupSize: 3 })
+    writeFileSync(join(hub.folder, 'many.parquet'), bytes)
+    const task = await openTask({ task: 'messages', path: 'many.parquet' }, hub.context)
+    expect(task.length).toBe(23)
+    for (const i of [...forward].reverse()) expect((await task.conversation(i)).messages).toEqual(data[i])
+    const shuffled = await openTask({ task: 'messages', path: 'many.parquet', seed: 42 }, hub.context)
+    const places = numpyPermutation(23, 42)
+    expect((await all(shuffled)).map(({ messages }) => messages)).toEqual(
+      forward.map((i) => data[places[i]!]),
+    )
+  })
+
+  test('of generated items, alone and one after the other', async () => {
+    writeFileSync(join(hub.folder, 'three.txt'), 'pear\nplum\nquince\n')
+    const task = await openSpellingBee({ size: 600, words: 'three.txt' }, hub.context)
+    const found = await all(task)
+    expect(found).toHaveLength(600)
+    for (const i of [599, 0, 256, 255, 511]) {
+      const alone = await openSpellingBee({ size: 600, words: 'three.txt', start: i }, hub.context)
+      expect(await alone.conversation(0)).toEqual(found[i])
+    }
+  })
+
+  test('asked for at once, a run of rows is read once for all', async () => {
+    const task = await openGsm8k({ split: 'train' }, hub.context)
+    expect(await Promise.all([0, 1, 2, 3].map((i) => task.conversation(i)))).toEqual(vectors.gsm8k)
   })
 })
 

@@ -4,7 +4,15 @@ import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { bench, buildOn, goldenHub, goldenRecipe, json, ok, outputOf, recordsOf, serve } from '../e2e/cli.ts'
 import { untilRunning } from './histories.ts'
-import { clientEnv, startServer, startWorker, stopWorker, type TestServer, temporalArgs, temporalSuite } from './server.ts'
+import {
+  clientEnv,
+  startServer,
+  startWorker,
+  stopWorker,
+  type TestServer,
+  temporalArgs,
+  temporalSuite,
+} from './server.ts'
 
 /** How long a cancelled build may take to stop: a promise to users. */
 const stopsWithinMs = 10_000
@@ -23,7 +31,17 @@ temporalSuite('cancel', () => {
     const env = clientEnv(server, at)
     const worker = await startWorker(server, at, { slowMs: 120 })
     let before = recordsOf(at.store)
-    for (const stage of ['tokenizer', 'download', 'scan', 'format', 'tokenize', 'shuffle', 'shard', 'verify', 'overlap']) {
+    for (const stage of [
+      'tokenizer',
+      'download',
+      'scan',
+      'format',
+      'tokenize',
+      'shuffle',
+      'shard',
+      'verify',
+      'overlap',
+    ]) {
       const id = (await ok([...temporalArgs(at), '--detach'], { env })).stdout.trim()
       await untilRunning(server.client, id, stage)
       const handle = server.client.workflow.getHandle(id)
@@ -32,7 +50,10 @@ temporalSuite('cancel', () => {
       await expect(handle.result(), stage).rejects.toMatchObject({ cause: { name: 'CancelledFailure' } })
       expect(Date.now() - askedAt, `${stage} took too long to stop`).toBeLessThan(stopsWithinMs)
       for (const part of ['val', 'train']) {
-        const described = await server.client.workflow.getHandle(`${id}/${part}`).describe().catch(() => undefined)
+        const described = await server.client.workflow
+          .getHandle(`${id}/${part}`)
+          .describe()
+          .catch(() => undefined)
         expect(described?.status.name, part).not.toBe('RUNNING')
       }
       // Whole records only, for the stages that were through; what was there stays.

@@ -3,9 +3,29 @@ import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
 import { startHubServer } from '../../hub/server/index.ts'
-import { type Bench, bench, expectClearError, filesUnder, goldenHub, ok, run, runOn, serve, smallRecipe } from '../e2e/cli.ts'
+import {
+  type Bench,
+  bench,
+  expectClearError,
+  filesUnder,
+  goldenHub,
+  ok,
+  run,
+  runOn,
+  serve,
+  smallRecipe,
+} from '../e2e/cli.ts'
 import { listed } from './histories.ts'
-import { clientEnv, startServer, startWorker, stopWorker, type TestServer, temporalArgs, temporalSuite, type WorkerOptions } from './server.ts'
+import {
+  clientEnv,
+  startServer,
+  startWorker,
+  stopWorker,
+  type TestServer,
+  temporalArgs,
+  temporalSuite,
+  type WorkerOptions,
+} from './server.ts'
 
 temporalSuite('errors', () => {
   let server: TestServer
@@ -16,7 +36,10 @@ temporalSuite('errors', () => {
   })
 
   /** Builds on Temporal, expects it to fail, and returns what the CLI said and what the UI shows. */
-  async function failing(at: Bench, worker: WorkerOptions = {}): Promise<{ stderr: string; code: number | null; type: string; message: string }> {
+  async function failing(
+    at: Bench,
+    worker: WorkerOptions = {},
+  ): Promise<{ stderr: string; code: number | null; type: string; message: string }> {
     const process = await startWorker(server, at, worker)
     const finished = await run(temporalArgs(at), { env: clientEnv(server, at) })
     await stopWorker(process)
@@ -26,14 +49,22 @@ temporalSuite('errors', () => {
     const { events } = await server.client.workflow.getHandle(id).fetchHistory()
     const failure = events?.at(-1)?.workflowExecutionFailedEventAttributes?.failure
     expect(filesUnder(at.out)).toEqual([])
-    return { stderr: finished.stderr, code: finished.code, type: failure?.applicationFailureInfo?.type ?? '', message: failure?.message ?? '' }
+    return {
+      stderr: finished.stderr,
+      code: finished.code,
+      type: failure?.applicationFailureInfo?.type ?? '',
+      message: failure?.message ?? '',
+    }
   }
 
   const errorLine = (stderr: string) => /^error: (.*)$/m.exec(stderr)?.[1]
 
   test('a poison row', async () => {
     const at = bench(smallRecipe(), hub)
-    appendFileSync(join(at.folder, 'identity_conversations.jsonl'), '[{"role":"user","content":"hi"},{"role":"user","content":"again"}]\n')
+    appendFileSync(
+      join(at.folder, 'identity_conversations.jsonl'),
+      '[{"role":"user","content":"hi"},{"role":"user","content":"again"}]\n',
+    )
     const inProcess = await runOn(at)
     const failed = await failing({ ...at, store: `${at.store}-2` })
     expect(failed).toMatchObject({ code: inProcess.code, type: 'BAD_ROW' })
@@ -53,7 +84,10 @@ temporalSuite('errors', () => {
 
   test('an unknown tokenizer is refused before anything is submitted', async () => {
     const at = bench(smallRecipe({ tokenizer: { kind: 'tiktoken', encoding: 'gpt9' } }), hub)
-    const [inProcess, onTemporal] = [await runOn(at), await run(temporalArgs(at), { env: clientEnv(server, at) })]
+    const [inProcess, onTemporal] = [
+      await runOn(at),
+      await run(temporalArgs(at), { env: clientEnv(server, at) }),
+    ]
     expect(onTemporal).toMatchObject({ code: 2, stderr: inProcess.stderr })
   })
 
@@ -101,7 +135,14 @@ temporalSuite('errors', () => {
 
   test('no server: exit code 5 and what to do', async () => {
     const at = bench(smallRecipe(), hub)
-    for (const args of [temporalArgs(at), ['list'], ['status', 'x'], ['attach', 'x'], ['cancel', 'x'], ['worker', '--store', at.store]]) {
+    for (const args of [
+      temporalArgs(at),
+      ['list'],
+      ['status', 'x'],
+      ['attach', 'x'],
+      ['cancel', 'x'],
+      ['worker', '--store', at.store],
+    ]) {
       const finished = await run(args, { env: { ...at.env, TEMPORAL_ADDRESS: '127.0.0.1:1' } })
       expectClearError(finished, [5])
       expect(finished.stderr).toContain('no Temporal server answers at 127.0.0.1:1')
@@ -139,9 +180,11 @@ temporalSuite('errors', () => {
         metrics,
       }
       // The server's database has every event, memo, query answer and heartbeat it ever kept.
-      for (const name of filesUnder(server.folder)) texts[`server ${name}`] = readFileSync(join(server.folder, name), 'latin1')
+      for (const name of filesUnder(server.folder))
+        texts[`server ${name}`] = readFileSync(join(server.folder, name), 'latin1')
       for (const folder of [at.folder, refused.folder]) {
-        for (const name of filesUnder(folder)) texts[`${folder}/${name}`] = readFileSync(join(folder, name), 'latin1')
+        for (const name of filesUnder(folder))
+          texts[`${folder}/${name}`] = readFileSync(join(folder, name), 'latin1')
       }
       const encoded = Buffer.from(token).toString('base64').slice(0, 24)
       for (const [where, text] of Object.entries(texts)) {

@@ -1,6 +1,7 @@
 /** Histories as the tests look at them. */
-import type { Client } from '@temporalio/client'
+
 import { setTimeout as pause } from 'node:timers/promises'
+import type { Client } from '@temporalio/client'
 
 export interface StageEvent {
   readonly workflowId: string
@@ -13,12 +14,25 @@ export interface StageEvent {
   readonly cached: boolean | undefined
 }
 
-const stageNames = new Set(['download', 'scan', 'tokenizer', 'format', 'tokenize', 'shuffle', 'shard', 'verify', 'overlap'])
+const stageNames = new Set([
+  'download',
+  'scan',
+  'tokenizer',
+  'format',
+  'tokenize',
+  'shuffle',
+  'shard',
+  'verify',
+  'overlap',
+])
 
 export type History = Awaited<ReturnType<ReturnType<Client['workflow']['getHandle']>['fetchHistory']>>
 
 /** Every run of a build's workflows, the root's and its parts'. */
-export async function historiesOf(client: Client, workflowId: string): Promise<{ workflowId: string; runId: string; type: string; history: History }[]> {
+export async function historiesOf(
+  client: Client,
+  workflowId: string,
+): Promise<{ workflowId: string; runId: string; type: string; history: History }[]> {
   const found: { workflowId: string; runId: string; type: string; history: History }[] = []
   for await (const run of client.workflow.list()) {
     if (run.workflowId !== workflowId && !run.workflowId.startsWith(`${workflowId}/`)) continue
@@ -50,10 +64,16 @@ export async function stageEvents(client: Client, workflowId: string): Promise<S
       if (!stageNames.has(stage)) continue
       const summary = textOf(event.userMetadata?.summary?.data)
       const done = (history.events ?? []).find(
-        ({ activityTaskCompletedEventAttributes: completed }) => completed !== null && completed !== undefined && String(completed.scheduledEventId) === String(event.eventId),
+        ({ activityTaskCompletedEventAttributes: completed }) =>
+          completed !== null &&
+          completed !== undefined &&
+          String(completed.scheduledEventId) === String(event.eventId),
       )
       const answer = done?.activityTaskCompletedEventAttributes?.result?.payloads?.[0]?.data
-      const result = answer === undefined || answer === null ? undefined : (JSON.parse(Buffer.from(answer).toString('utf8')) as { cached: boolean; result: { key: string } })
+      const result =
+        answer === undefined || answer === null
+          ? undefined
+          : (JSON.parse(Buffer.from(answer).toString('utf8')) as { cached: boolean; result: { key: string } })
       events.push({
         workflowId: id,
         stage,
@@ -80,8 +100,13 @@ function timeOf(time: { seconds?: unknown; nanos?: number | null } | null | unde
 export async function untilRunning(client: Client, workflowId: string, stage: string): Promise<void> {
   for (const until = Date.now() + 60_000; Date.now() < until; ) {
     for (const id of [workflowId, `${workflowId}/val`, `${workflowId}/train`]) {
-      const described = await client.workflow.getHandle(id).describe().catch(() => undefined)
-      const running = described?.raw.pendingActivities?.some(({ activityType, state }) => activityType?.name === stage && state === 2)
+      const described = await client.workflow
+        .getHandle(id)
+        .describe()
+        .catch(() => undefined)
+      const running = described?.raw.pendingActivities?.some(
+        ({ activityType, state }) => activityType?.name === stage && state === 2,
+      )
       if (running === true) return
     }
     await pause(30)

@@ -2,9 +2,33 @@
 import { readFile } from 'node:fs/promises'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeAll, expect, test } from 'vitest'
-import { type Bench, bench, buildOn, type Finished, goldenHub, goldenRecipe, ok, outputOf, random, recordsOf, type StoredRecord, serve, start, testSeed } from '../e2e/cli.ts'
+import {
+  type Bench,
+  bench,
+  buildOn,
+  type Finished,
+  goldenHub,
+  goldenRecipe,
+  ok,
+  outputOf,
+  random,
+  recordsOf,
+  type StoredRecord,
+  serve,
+  start,
+  testSeed,
+} from '../e2e/cli.ts'
 import { stageEvents, untilRunning } from './histories.ts'
-import { clientEnv, startServer, startWorker, stopWorker, type TestServer, temporalArgs, temporalSuite, type WorkerProcess } from './server.ts'
+import {
+  clientEnv,
+  startServer,
+  startWorker,
+  stopWorker,
+  type TestServer,
+  temporalArgs,
+  temporalSuite,
+  type WorkerProcess,
+} from './server.ts'
 
 temporalSuite('kills', () => {
   let hub: Awaited<ReturnType<typeof serve>>
@@ -24,7 +48,9 @@ temporalSuite('kills', () => {
 
   // Each test has a build of its own; one that failed must not occupy the next test's workers.
   afterEach(async () => {
-    for await (const run of server.client.workflow.list({ query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"' })) {
+    for await (const run of server.client.workflow.list({
+      query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"',
+    })) {
       await server.client.workflow.getHandle(run.workflowId).terminate()
     }
   })
@@ -51,8 +77,12 @@ temporalSuite('kills', () => {
   }
 
   /** Records are written once: whoever comes after a kill leaves them as they are. */
-  function expectKept(before: ReadonlyMap<string, StoredRecord>, after: ReadonlyMap<string, StoredRecord>): void {
-    for (const [key, record] of before) expect(after.get(key), `the record of ${record.stage}`).toEqual(record)
+  function expectKept(
+    before: ReadonlyMap<string, StoredRecord>,
+    after: ReadonlyMap<string, StoredRecord>,
+  ): void {
+    for (const [key, record] of before)
+      expect(after.get(key), `the record of ${record.stage}`).toEqual(record)
   }
 
   test(`SIGKILL at 20 moments, before, in and after writes of blobs and records, over all stages (seed ${seed})`, async () => {
@@ -61,14 +91,21 @@ temporalSuite('kills', () => {
     let over = false
     ended.finally(() => (over = true)).catch(() => {})
     const next = random(seed)
-    const moments = ['rename:#:kill-before', 'rename:#:kill-after', 'write:#:torn', 'fsync:#:kill-before'] as const
+    const moments = [
+      'rename:#:kill-before',
+      'rename:#:kill-after',
+      'write:#:torn',
+      'fsync:#:kill-before',
+    ] as const
     const killedIn = new Set<string>()
     let kills = 0
     let known = new Map<string, StoredRecord>()
     while (!over && kills < 20) {
       // A golden build writes some two hundred files: each life gets a twentieth of them.
       const spec = moments[kills % moments.length]!.replace('#', String(4 + Math.floor(next() * 8)))
-      const worker = await startWorker(server, at, { fault: { spec, path: `${at.store}/v1/` } }).catch(() => undefined)
+      const worker = await startWorker(server, at, { fault: { spec, path: `${at.store}/v1/` } }).catch(
+        () => undefined,
+      )
       if (worker !== undefined) await Promise.race([worker.exited, ended])
       const now = recordsOf(at.store)
       expectKept(known, now)
@@ -81,7 +118,16 @@ temporalSuite('kills', () => {
     await ended
     expectKept(known, recordsOf(at.store))
     await expectUndisturbed(at, id)
-    expect([...killedIn].sort()).toEqual(['download', 'format', 'scan', 'shard', 'shuffle', 'tokenize', 'tokenizer', 'verify'])
+    expect([...killedIn].sort()).toEqual([
+      'download',
+      'format',
+      'scan',
+      'shard',
+      'shuffle',
+      'tokenize',
+      'tokenizer',
+      'verify',
+    ])
     await stopWorker(last)
   }, 240_000)
 
@@ -119,7 +165,9 @@ temporalSuite('kills', () => {
 
   test('a worker frozen past its heartbeat timeout and let go on does no harm', async () => {
     const at = bench(goldenRecipe(), hub)
-    const frozen = await startWorker(server, at, { fault: { spec: 'rename:40:stop-before', path: `${at.store}/v1/` } })
+    const frozen = await startWorker(server, at, {
+      fault: { spec: 'rename:40:stop-before', path: `${at.store}/v1/` },
+    })
     const { id, ended } = await submit(at)
     while (!(await isStopped(frozen))) await pause(50)
     const other = await startWorker(server, at)
@@ -151,7 +199,10 @@ temporalSuite('kills', () => {
 
   async function runningBuild(): Promise<string> {
     for (;;) {
-      for await (const run of server.client.workflow.list({ query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"' })) return run.workflowId
+      for await (const run of server.client.workflow.list({
+        query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"',
+      }))
+        return run.workflowId
       await pause(100)
     }
   }

@@ -21,9 +21,19 @@ const preloads = {
 async function whyNoServer(): Promise<string | undefined> {
   // Tests build nothing with Go: that takes minutes.
   const env = { PATH: process.env['PATH'], SHARDMILL_TEMPORAL_CLI: process.env['SHARDMILL_TEMPORAL_CLI'] }
-  const withoutGo = { ...env, PATH: env.PATH?.split(':').filter((dir) => !existsSync(join(dir, 'go')) || existsSync(join(dir, 'temporal'))).join(':') }
+  const withoutGo = {
+    ...env,
+    PATH: env.PATH?.split(':')
+      .filter((dir) => !existsSync(join(dir, 'go')) || existsSync(join(dir, 'temporal')))
+      .join(':'),
+  }
   try {
-    await findTemporalCli({ folder: '/nonexistent', env: withoutGo, notice: () => {}, signal: new AbortController().signal })
+    await findTemporalCli({
+      folder: '/nonexistent',
+      env: withoutGo,
+      notice: () => {},
+      signal: new AbortController().signal,
+    })
     return undefined
   } catch (error) {
     return (error as Error).message
@@ -115,20 +125,44 @@ export interface WorkerOptions {
 }
 
 /** Starts `shardmill worker` on a bench's store, and returns once it polls. */
-export async function startWorker(server: TestServer, at: Bench, options: WorkerOptions = {}): Promise<WorkerProcess> {
+export async function startWorker(
+  server: TestServer,
+  at: Bench,
+  options: WorkerOptions = {},
+): Promise<WorkerProcess> {
   const { args = [], env = {}, fault, slowMs } = options
-  const loaded = [...(fault === undefined ? [] : ['--import', preloads.fault]), ...(slowMs === undefined ? [] : ['--import', preloads.slow])]
+  const loaded = [
+    ...(fault === undefined ? [] : ['--import', preloads.fault]),
+    ...(slowMs === undefined ? [] : ['--import', preloads.slow]),
+  ]
   const child = spawn(
     process.execPath,
-    [...loaded, main, 'worker', '--temporal', server.address, '--store', at.store, '--concurrency', '2', '--grace', '2', ...args],
+    [
+      ...loaded,
+      main,
+      'worker',
+      '--temporal',
+      server.address,
+      '--store',
+      at.store,
+      '--concurrency',
+      '2',
+      '--grace',
+      '2',
+      ...args,
+    ],
     {
       env: {
         PATH: process.env['PATH'] ?? '',
         HOME: at.folder,
         ...at.env,
         ...env,
-        ...(fault === undefined ? {} : { SHARDMILL_TEST_FAULT: fault.spec, SHARDMILL_TEST_FAULT_PATH: fault.path }),
-        ...(slowMs === undefined ? {} : { SHARDMILL_TEST_SLOW_MS: String(slowMs), SHARDMILL_TEST_SLOW_PATH: at.store }),
+        ...(fault === undefined
+          ? {}
+          : { SHARDMILL_TEST_FAULT: fault.spec, SHARDMILL_TEST_FAULT_PATH: fault.path }),
+        ...(slowMs === undefined
+          ? {}
+          : { SHARDMILL_TEST_SLOW_MS: String(slowMs), SHARDMILL_TEST_SLOW_PATH: at.store }),
       },
       stdio: ['ignore', 'pipe', 'pipe'],
     },
@@ -159,7 +193,10 @@ export async function startWorker(server: TestServer, at: Bench, options: Worker
   return { child, output: () => text, exited, ended: () => over }
 }
 
-export async function stopWorker({ child, exited }: WorkerProcess, signal: NodeJS.Signals = 'SIGTERM'): Promise<void> {
+export async function stopWorker(
+  { child, exited }: WorkerProcess,
+  signal: NodeJS.Signals = 'SIGTERM',
+): Promise<void> {
   child.kill(signal)
   await exited
 }
