@@ -15,7 +15,7 @@ import { type BuildFigures, cliPath, runBuild, runProcess, startHub } from './bu
 import { differences, findPython, type ReferenceFigures, runReference } from './build/reference.ts'
 import { keepDownloadsOnly } from './build/store-states.ts'
 import { fixed, markdown, median } from './build/table.ts'
-import { makeCorpus, warmPageCache } from './corpus/index.ts'
+import { makeCorpus } from './corpus/index.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -53,7 +53,6 @@ try {
       say(`run ${run}: ${threads} thread(s) …`)
       await keepDownloadsOnly(store)
       await rm(at('out'), { recursive: true, force: true })
-      await warmPageCache([]) // the files were read a moment ago
       builds.get(threads)!.push(await runBuild(corpus.recipe, at('out'), store, threads, hub.endpoint))
     }
     if (python !== undefined) {

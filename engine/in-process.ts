@@ -108,9 +108,9 @@ export class InProcessRunner extends LocalRunner {
         return record
       } catch (error) {
         observer.failed(call, key, error)
-        // The build is lost: what else is running need not finish.
-        this.stop.abort(error)
-        throw this.options.signal.aborted ? interrupted() : error
+        // The build is lost: what else is running need not finish, and fails for this reason and not for its end.
+        if (!this.stop.signal.aborted) this.stop.abort(error)
+        throw this.options.signal.aborted ? interrupted() : this.stop.signal.reason
       }
     })
   }

@@ -24,6 +24,8 @@ export type Origin =
       readonly commit: string
       readonly subset: string
       readonly split: string
+      /** The glob the recipe asked for, when it named one. */
+      readonly files?: string
     }
   | { readonly kind: 'local'; readonly path: string }
   | { readonly kind: 'generated'; readonly items: number }

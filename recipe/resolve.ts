@@ -4,7 +4,7 @@
  */
 import { ShardmillError } from '../errors/index.ts'
 import { listNames, nearest } from '../errors/nearest.ts'
-import { type FoundSplit, findSplit } from '../hub/client/find-split.ts'
+import { CONVERTED_BRANCH, type FoundSplit, findSplit } from '../hub/client/find-split.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
 import type { RetryLimits } from '../hub/client/retry.ts'
 import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
@@ -29,7 +29,7 @@ export interface ResolveContext {
   /** For files from other hosts than the hub; default: half a minute of silence, six tries. */
   readonly retry?: () => RetryLimits
   /** Commits to use instead of asking the hub where a revision is: `repo@revision` → commit (from a lock). */
-  readonly pinned?: ReadonlyMap<string, string>
+  readonly pinned?: Pins
   /** Only find out the digests; copy nothing into the store. */
   readonly lookOnly?: boolean
   /** Local files that were taken into the store elsewhere: then no local path is looked at here. */
@@ -89,18 +89,41 @@ function lockPolicies({ onUntrained, tooLong }: RecipeSource): Pick<LockedSource
   }
 }
 
-/** Every `repo@revision` a lock has pinned, for resolving the same recipe again without moving. */
-export function pinsOf(lock: Lock): Map<string, string> {
-  const pins = new Map<string, string>()
-  for (const source of [...lock.splits.val, ...lock.splits.train]) {
-    if (source.origin.kind === 'hub')
-      pins.set(`${source.origin.repo}@${source.origin.revision}`, source.origin.commit)
-    for (const file of Object.values(source.aux))
-      if (file.hub !== undefined) pins.set(`${file.hub.repo}@${file.hub.revision}`, file.hub.commit)
+/** What a lock has pinned, for resolving the same recipe again without moving and without asking the hub. */
+export interface Pins {
+  /** `repo@revision` → commit. */
+  readonly commits: ReadonlyMap<string, string>
+  /** `repo@revision/path` → file. */
+  readonly files: ReadonlyMap<string, LockedFile>
+  readonly sources: readonly LockedSource[]
+}
+
+export function pinsOf(lock: Lock): Pins {
+  const sources = [...lock.splits.val, ...lock.splits.train]
+  const commits = new Map<string, string>()
+  const files = new Map<string, LockedFile>()
+  for (const { origin } of sources)
+    if (origin.kind === 'hub') commits.set(`${origin.repo}@${origin.revision}`, origin.commit)
+  for (const file of [lock.tokenizer.file, ...sources.flatMap(({ aux }) => Object.values(aux))]) {
+    if (file.hub === undefined) continue
+    commits.set(`${file.hub.repo}@${file.hub.revision}`, file.hub.commit)
+    files.set(`${file.hub.repo}@${file.hub.revision}/${file.path}`, file)
   }
-  const { hub } = lock.tokenizer.file
-  if (hub !== undefined) pins.set(`${hub.repo}@${hub.revision}`, hub.commit)
-  return pins
+  return { commits, files, sources }
+}
+
+/** The locked source that came from what the recipe asks for. */
+function pinnedSource(pins: Pins | undefined, origin: TableOrigin): LockedSource | undefined {
+  if (origin.kind !== 'hub') return undefined
+  return pins?.sources.find(
+    ({ origin: was }) =>
+      was.kind === 'hub' &&
+      was.repo === origin.repo &&
+      was.split === origin.split &&
+      (was.revision === origin.revision || was.revision === CONVERTED_BRANCH) &&
+      (origin.subset === undefined || was.subset === origin.subset) &&
+      was.files === origin.files,
+  )
 }
 
 interface Asked extends ResolveContext {
@@ -127,7 +150,7 @@ function memoized(context: ResolveContext): Asked {
     hub = {
       ...real,
       resolveRevision: async (repo, revision = 'main') =>
-        context.pinned?.get(`${repo}@${revision}`) ??
+        context.pinned?.commits.get(`${repo}@${revision}`) ??
         once(commits, `${repo}@${revision}`, () => real.resolveRevision(repo, revision)),
       listFiles: (repo, commit) => once(lists, `${repo}@${commit}`, () => real.listFiles(repo, commit)),
       readme: (repo, commit) => once(readmes, `${repo}@${commit}`, () => real.readme(repo, commit)),
@@ -253,6 +276,9 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
       origin: { ...origin, path: portable(origin.path) },
     }
   }
+  const pinned = pinnedSource(context.pinned, origin)
+  if (pinned !== undefined)
+    return { ...common, reader: pinned.reader, files: pinned.files, aux: {}, seed, origin: pinned.origin }
   const found = await findSplit(context.hub(), origin.repo, {
     subset: origin.subset,
     split: origin.split,
@@ -265,12 +291,15 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
     files: found.files.map((file) => lockedHubFile(file, found.revision)),
     aux: {},
     seed,
-    origin: hubOriginOf(found),
+    origin: hubOriginOf(found, origin.files),
   }
 }
 
-function hubOriginOf({ repo, revision, commit, subset, split }: FoundSplit): LockedSource['origin'] {
-  return { kind: 'hub', repo, revision, commit, subset, split }
+function hubOriginOf(
+  { repo, revision, commit, subset, split }: FoundSplit,
+  files: string | undefined,
+): LockedSource['origin'] {
+  return { kind: 'hub', repo, revision, commit, subset, split, ...(files === undefined ? {} : { files }) }
 }
 
 async function lockAux(file: AuxFile, where: string, context: Asked): Promise<LockedFile> {
@@ -297,6 +326,8 @@ async function lockHubFile(
   where: string,
   context: Asked,
 ): Promise<LockedFile> {
+  const pinned = context.pinned?.files.get(`${repo}@${revision}/${path}`)
+  if (pinned !== undefined) return pinned
   const commit = await context.commit(repo, revision)
   const files = await context.hub().listFiles(repo, commit)
   const file = files.find((candidate) => candidate.path === path)

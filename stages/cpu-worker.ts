@@ -2,6 +2,7 @@
 import type { EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
+import { storeError } from '../store/fs-errors.ts'
 import type { Digest, Store } from '../store/types.ts'
 import { copyOut } from './copy-out.ts'
 import type { StageOutput } from './define-stage.ts'
@@ -56,6 +57,7 @@ function storeAt(location: string): Promise<Store> {
   if (store === undefined) {
     store = openStore(location)
     stores.set(location, store)
+    store.catch(() => stores.delete(location))
   }
   return store
 }
@@ -65,7 +67,9 @@ export async function runTask(task: Task): Promise<TaskResult<Done>> {
     const store = await storeAt(task.store)
     return { ok: true, value: await work(store, task) }
   } catch (error) {
-    if (isShardmillError(error)) return { ok: false, error: error.toFacts() }
+    // A stage touches no files but the store's: whatever the file system refuses, it refuses there.
+    const named = storeError(error, task.store)
+    if (isShardmillError(named)) return { ok: false, error: named.toFacts() }
     throw error
   }
 }

@@ -3,15 +3,7 @@
  * conversations, 1.4 GB of text beside the rest), as a folder in the hub's layout with a recipe. Made from nothing but
  * packages of this project, the same on every machine.
  */
-import {
-  createReadStream,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
@@ -194,11 +186,6 @@ function inThread(task: TableTask): Promise<number> {
     worker.once('message', resolve)
     worker.once('error', reject)
   })
-}
-
-/** Reads every file once, so that the first build measured is not the one that fetches them from the disk. */
-export async function warmPageCache(paths: readonly string[]): Promise<void> {
-  for (const path of paths) for await (const _ of createReadStream(path, { highWaterMark: 1 << 20 }));
 }
 
 const asked = (workerData as { corpusTable?: TableTask } | null)?.corpusTable

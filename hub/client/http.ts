@@ -183,7 +183,7 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
       'HUB_UNREACHABLE',
       `HF_HUB_OFFLINE is set, but ${showUrl(url)} would be needed`,
       {
-        hint: 'Unset HF_HUB_OFFLINE, or build on a store that has the files already.',
+        hint: 'Unset HF_HUB_OFFLINE, or build with --locked on a store that has the files already.',
       },
     )
   }

@@ -37,7 +37,7 @@ afterAll(async () => {
   for (const child of children) child.kill('SIGKILL')
   await Promise.all(servers.splice(0).map((server) => server.close()))
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true, maxRetries: 3 })
-})
+}, 200_000)
 
 /** A folder that goes when the test file has ended. */
 export function temporaryFolder(): string {
@@ -290,7 +290,12 @@ export interface Bench {
   readonly args: readonly string[]
 }
 
-export function bench(recipe: RecipeObject, hub: HubServer, folder = temporaryFolder()): Bench {
+export function bench(
+  recipe: RecipeObject,
+  hub: Pick<HubServer, 'url'>,
+  folder = temporaryFolder(),
+  threads = 2,
+): Bench {
   const store = join(folder, 'store')
   const out = join(folder, 'out')
   const path = writeRecipe(folder, recipe)
@@ -300,7 +305,7 @@ export function bench(recipe: RecipeObject, hub: HubServer, folder = temporaryFo
     store,
     out,
     env: { HF_ENDPOINT: hub.url },
-    args: ['build', path, '--out', out, '--store', store, '--threads', '2'],
+    args: ['build', path, '--out', out, '--store', store, '--threads', String(threads)],
   }
 }
 

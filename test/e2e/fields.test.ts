@@ -3,7 +3,7 @@
  * keys do. The fields are read from the recipe's own JSON Schema, so that a new one cannot be forgotten here.
  */
 
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { HubServer } from '../../hub/server/index.ts'
@@ -83,11 +83,28 @@ const both =
 
 /** Fields of every source, as the schema names them. */
 const slice: Readonly<Record<string, unknown>> = { start: 1, stop: 1, step: 2, repeat: 2 }
-const slices = (task: string, place: number): [string, Case][] =>
-  Object.entries(slice).map(([field, value]) => [
+const slices = (task: string, place: number): [string, Case][] => [
+  ...Object.entries(slice).map(([field, value]): [string, Case] => [
     `${task}.${field}`,
     { change: inTrain(place, { [field]: value }), runs: order },
-  ])
+  ]),
+  // So short that every row of the source is one of those left out.
+  [
+    `${task}.onUntrained`,
+    { change: both(set('maxSeqLen', 1), inTrain(place, { onUntrained: 'drop' })), runs: tokens },
+  ],
+  [
+    `${task}.tooLong`,
+    { change: both(set('maxSeqLen', 8), inTrain(place, { tooLong: 'drop' })), runs: tokens },
+  ],
+]
+
+/** ChatML has no tool calls, so only a source without them. */
+const inChatml: Change = (recipe) => {
+  recipe['template'] = 'chatml'
+  recipe['tokenizer'] = { kind: 'huggingface', path: 'tokenizer.json' }
+  recipe.splits = { train: [recipe.splits.train[3]!] } as RecipeObject['splits']
+}
 
 const wordsOnHub = (place: number, more: Fields = {}) =>
   inTrain(place, { words: { repo: 'words/lists', file: 'other.txt', ...more } })
@@ -143,7 +160,21 @@ const cases = new Map<string, Case>([
       runs: ['download'],
     },
   ],
+  [
+    'tokenizer.addedTokens',
+    {
+      change: set('tokenizer', { kind: 'huggingface', path: 'tokenizer.json', addedTokens: 'recognise' }),
+      runs: ['tokenizer', ...tokens],
+    },
+  ],
+  ['template', { change: inChatml, runs: ['tokenizer', ...tokens] }],
+  [
+    'maskAssistantHeader',
+    { change: both(inChatml, set('maskAssistantHeader', true)), runs: ['tokenizer', ...tokens] },
+  ],
   ['maxSeqLen', { change: set('maxSeqLen', 30), runs: tokens }],
+  ['tooLong', { change: set('tooLong', 'drop'), runs: tokens }],
+  ['onUntrained', { change: set('onUntrained', 'drop'), runs: order }],
   ['shardTokens', { change: set('shardTokens', 350), runs: order }],
   ['dtype', { change: set('dtype', 'uint32'), runs: ['shard', 'verify'] }],
   ['shuffle.kind', { change: set('shuffle', { kind: 'none' }), runs: order }],
@@ -236,8 +267,8 @@ const cases = new Map<string, Case>([
   ...slices('humaneval', 9),
 ])
 
-/** Fields that have one value only: nothing to flip. */
-const fixed = ['kind', 'template']
+/** The field that has one value only: nothing to flip. */
+const fixed = ['kind']
 
 function writeMore(folder: string): void {
   const say = (from: string, value: string) => ({ from, value })
@@ -257,6 +288,13 @@ function writeMore(folder: string): void {
   )
   writeFileSync(join(folder, 'other.txt'), 'pear\nplum\nquince\n')
   cpSync(join(fixtures, 'tokenizers', 'rustbpe-2048.protocol4.pkl'), join(folder, 'other.pkl'))
+  const { tokenizers } = JSON.parse(
+    readFileSync(join(fixtures, 'tokenizers', 'huggingface.json'), 'utf8'),
+  ) as {
+    tokenizers: { name: string; tokenizer: unknown }[]
+  }
+  const { tokenizer } = tokenizers.find(({ name }) => name === 'qwen')!
+  writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
 }
 
 /** Tables that the golden hub has not: three rows each, with and without a second set of rows. */
@@ -353,7 +391,7 @@ beforeAll(async () => {
   hub = await serve(mirrored())
   const folder = temporaryFolder()
   writeMore(folder)
-  at = bench(everything(), hub, folder)
+  at = bench(everything(), hub, folder, 1)
   await buildOn(at)
   shards = shardsOf(at.out)
 })
@@ -397,7 +435,7 @@ describe('one field at a time', () => {
       cpSync(at.folder, folder, { recursive: true })
       const recipe = everything()
       change(recipe, folder)
-      const moved = bench(recipe, hub, folder)
+      const moved = bench(recipe, hub, folder, 1)
       expect(readFileSync(moved.recipe, 'utf8')).not.toBe(readFileSync(at.recipe, 'utf8'))
       const before = recordsOf(at.store)
       await buildOn(moved)
@@ -406,6 +444,7 @@ describe('one field at a time', () => {
       expect([...ran].sort()).toEqual([...runs].sort())
       if (runs.some((stage) => order.includes(stage))) expect(shardsOf(moved.out)).not.toEqual(shards)
       else expect(shardsOf(moved.out)).toEqual(shards)
+      rmSync(folder, { recursive: true })
     })
   }
 

@@ -89,7 +89,7 @@ describe('whatever must not matter does not', () => {
 
   for (const threads of ['1', '3']) {
     test(`threads: ${threads}`, async () => {
-      const other = bench(goldenRecipe(), { url: at.env['HF_ENDPOINT']!, close: async () => {} })
+      const other = bench(goldenRecipe(), { url: at.env['HF_ENDPOINT']! })
       await buildOn({ ...other, args: [...other.args.slice(0, -1), threads] })
       expect(outputOf(other.out)).toEqual(first)
     })
@@ -124,7 +124,7 @@ describe('whatever must not matter does not', () => {
 
   test('names given as absolute paths leave no trace of the folder they lie in', async () => {
     const builtIn = async (folder: string) => {
-      const place = bench(goldenRecipe(), { url: at.env['HF_ENDPOINT']!, close: async () => {} }, folder)
+      const place = bench(goldenRecipe(), { url: at.env['HF_ENDPOINT']! }, folder)
       const absolute = (path: string, file: string) => [
         '--set',
         `${path}=${JSON.stringify(join(folder, file))}`,

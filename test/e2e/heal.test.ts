@@ -40,7 +40,7 @@ let records: Map<string, StoredRecord>
 
 beforeAll(async () => {
   hub = await serve(goldenHub)
-  at = bench(smallRecipe(), hub)
+  at = bench(smallRecipe(), hub, temporaryFolder(), 1)
   await buildOn(at)
   good = outputOf(at.out)
   records = recordsOf(at.store)

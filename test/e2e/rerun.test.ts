@@ -38,7 +38,7 @@ let base: Map<string, StoredRecord>
 beforeAll(async () => {
   hubFolder = copyHub()
   hub = await serve(hubFolder)
-  at = bench(goldenRecipe(), hub)
+  at = bench(goldenRecipe(), hub, temporaryFolder(), 1)
   first = await buildOn(at)
   base = recordsOf(at.store)
 })
