@@ -142,7 +142,11 @@ function onceHub({ env, signal, observer }: BuildOptions): () => Hub {
 }
 
 /** True when the error was a damaged or missing blob that the next try will make again. */
-async function discardDamaged(error: unknown, store: ManagedStore, observer: BuildObserver): Promise<boolean> {
+async function discardDamaged(
+  error: unknown,
+  store: ManagedStore,
+  observer: BuildObserver,
+): Promise<boolean> {
   if (!isShardmillError(error, 'CORRUPT_BLOB') && !isShardmillError(error, 'MISSING_BLOB')) return false
   const digest = error.details?.['digest']
   if (typeof digest !== 'string') return false

@@ -20,8 +20,8 @@ import {
 import { parseRecipe } from '../recipe/parse.ts'
 import { resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
-import type { ManagedStore } from '../store/managed-store.ts'
 import { eachRecord } from '../store/list.ts'
+import type { ManagedStore } from '../store/managed-store.ts'
 import type { BlobRef, Digest, Json, StageRecord } from '../store/types.ts'
 import type { RecipeText } from './build.ts'
 

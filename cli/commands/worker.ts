@@ -22,7 +22,8 @@ export async function workerCommand(context: CommandContext, flags: WorkerFlags)
   await runWorker({
     ...settings,
     onReady: ({ identity, buildId }) => {
-      process.stdout.write(`ready ${identity}\n`)
+      // One line for programs: who it is, and which code it runs.
+      process.stdout.write(`ready ${identity} ${buildId}\n`)
       if (context.quiet) return
       const { temporal, queues: polled, threads, store } = settings
       process.stderr.write(

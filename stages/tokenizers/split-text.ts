@@ -48,10 +48,13 @@ interface Span {
 function spansOf(text: string, finder: RegExp): Span[] {
   const spans: Span[] = []
   let at = 0
-  for (const match of text.matchAll(finder)) {
+  // Not matchAll: that makes a new expression for each text, which takes longer than most texts.
+  finder.lastIndex = 0
+  for (let match = finder.exec(text); match !== null; match = finder.exec(text)) {
     if (match.index > at) spans.push({ piece: text.slice(at, match.index), found: false })
     at = match.index + match[0].length
     if (match[0] !== '') spans.push({ piece: match[0], found: true })
+    else finder.lastIndex += text.codePointAt(at)! > 0xffff ? 2 : 1
   }
   if (at < text.length) spans.push({ piece: text.slice(at), found: false })
   return spans

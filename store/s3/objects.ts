@@ -320,29 +320,35 @@ export class S3Objects {
     return (page.CommonPrefixes ?? []).map((common) => (common.Prefix ?? '').slice(Prefix.length, -1))
   }
 
-  /** Uploads in parts that were begun and neither finished nor given up. */
+  /** Uploads in parts that were begun and neither finished nor given up; none where a server cannot tell. */
   async *uploads(below: string): AsyncGenerator<{ path: string; id: string; startedMs: number }> {
     const { client, sdk } = this.#connection
     let KeyMarker: string | undefined
     let UploadIdMarker: string | undefined
     do {
-      const page = await this.#request(`LIST uploads ${below}`, () =>
-        client.send(
-          new sdk.ListMultipartUploadsCommand({
-            ...this.#at,
-            Prefix: this.#key(below),
-            KeyMarker,
-            UploadIdMarker,
-          }),
-        ),
-      )
-      for (const { Key, UploadId, Initiated } of page.Uploads ?? []) {
+      const page = await this.#request(`LIST uploads ${below}`, async () => {
+        try {
+          return await client.send(
+            new sdk.ListMultipartUploadsCommand({
+              ...this.#at,
+              Prefix: this.#key(below),
+              KeyMarker,
+              UploadIdMarker,
+            }),
+          )
+        } catch (error) {
+          // Some servers answer so while a bucket has never seen an upload.
+          if (isMissing(error) || isNotImplemented(error)) return undefined
+          throw error
+        }
+      })
+      for (const { Key, UploadId, Initiated } of page?.Uploads ?? []) {
         if (Key === undefined || UploadId === undefined) continue
         const path = Key.slice(this.address.prefix.length)
         yield { path, id: UploadId, startedMs: Initiated?.getTime() ?? 0 }
       }
-      KeyMarker = page.IsTruncated ? page.NextKeyMarker : undefined
-      UploadIdMarker = page.IsTruncated ? page.NextUploadIdMarker : undefined
+      KeyMarker = page?.IsTruncated ? page.NextKeyMarker : undefined
+      UploadIdMarker = page?.IsTruncated ? page.NextUploadIdMarker : undefined
     } while (KeyMarker !== undefined)
   }
 

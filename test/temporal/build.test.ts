@@ -166,7 +166,7 @@ temporalSuite('builds on Temporal', () => {
   test('workers of a deployment: a build is pinned to the code version it began with', async () => {
     const at = bench(smallRecipe(), hub)
     const worker = await startWorker(server, at, { args: ['--deployment', 'shardmill-test'] })
-    const buildId = /build (\S+):/.exec(worker.output())?.[1]
+    const buildId = /^ready \S+ (\S+)$/m.exec(worker.output())?.[1]
     expect(buildId).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{12}$/)
     // The server has to have seen the version's pollers before it can be made the current one.
     for (let tries = 0; ; tries++) {
