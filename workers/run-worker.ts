@@ -19,6 +19,7 @@ import { createHub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
 import { openStore } from '../stages/open-store.ts'
 import { createStagePool, type StagePool } from '../stages/pool.ts'
+import { tasksPerThread } from '../stages/threads.ts'
 import type { ManagedStore } from '../store/managed-store.ts'
 import { type QueueName, queues } from '../workflows/names.ts'
 import { connectWorker, type TemporalSettings } from './connect.ts'
@@ -117,7 +118,8 @@ function optionsFor(
       return {
         taskQueue,
         activities: createCpuActivities(deps),
-        maxConcurrentActivityTaskExecutions: threads,
+        // As in process: while one stage waits for the disk another one works, and the next is at hand.
+        maxConcurrentActivityTaskExecutions: threads * tasksPerThread + 1,
       }
   }
 }

@@ -36,7 +36,6 @@ export async function loadChunks(megabytes: number): Promise<Chunk[]> {
     for (const text of [texts[i], generated[i]]) {
       if (text === undefined || text === '' || seen.has(text)) continue
       seen.add(text)
-      // biome-ignore lint/suspicious/noControlCharactersInRegex: all of ASCII
       if (/^[\x00-\x7f]*$/.test(text) && i % 2 === 0) plain.push(text)
       else any.push(text)
     }

@@ -85,8 +85,13 @@ const WAYS: Readonly<Record<string, () => Promise<Command | undefined>>> = {
     const python = join(venv, 'bin', 'python')
     if (!(await succeeds(python, ['-c', 'import moto.server']))) {
       if (!(await succeeds('python3', ['--version']))) return undefined
-      await run('python3', ['-m', 'venv', '--clear', venv])
-      await run(python, ['-m', 'pip', 'install', '-q', MOTO], { timeout: 300_000 })
+      // Under a name of its own until it is whole: several test files may be at it.
+      mkdirSync(CACHE, { recursive: true })
+      const own = mkdtempSync(join(CACHE, 'pip-'))
+      await run('python3', ['-m', 'venv', own])
+      await run(join(own, 'bin', 'python'), ['-m', 'pip', 'install', '-q', MOTO], { timeout: 300_000 })
+      if (existsSync(venv)) return motoOf(join(own, 'bin', 'python'))
+      renameSync(own, venv)
     }
     return motoOf(python)
   },
