@@ -122,8 +122,8 @@ describe("the project's own hub server", () => {
   })
 })
 
-// Whole real datasets (`datasets/<org>/<name>/<files>`), for those who have them: name the folder to run these.
-const real = process.env['SHARDMILL_TEST_HUB'] ?? ''
+// Whole real datasets (`datasets/<org>/<name>/<files>`), for those who have them: beside the project, or in a folder named.
+const real = process.env['SHARDMILL_TEST_HUB'] ?? join(import.meta.dirname, '../../../shared/hub')
 describe.runIf(existsSync(join(real, 'datasets')))('real datasets in the layout of the hub', () => {
   let served: HubServer
   beforeAll(async () => {
