@@ -2,15 +2,11 @@
  * lookUp: walks a part of the orchestration over the store, running nothing. What it finds is handed to the
  * workflow in one message, so that cached stages cost no history: the same function, with a runner that only looks.
  */
-import {
-  datasetPart,
-  filesPart,
-  partitionsPart,
-  shardsPart,
-  sourcePart,
-  splitPart,
-} from '../pipeline/build.ts'
+import { datasetPart } from '../pipeline/build.ts'
 import { inlineList } from '../pipeline/passing.ts'
+import { shardsPart } from '../pipeline/shards.ts'
+import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
+import { splitPart } from '../pipeline/split.ts'
 import {
   isStored,
   keyOf,

@@ -4,8 +4,9 @@
  */
 import { CachedRunner } from '../engine/cached-runner.ts'
 import { finishBuild } from '../engine/finish.ts'
-import { buildDataset, type SplitResult } from '../pipeline/build.ts'
+import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
+import type { SplitResult } from '../pipeline/results.ts'
 import type { Json } from '../store/types.ts'
 import type { BuildReport, SplitReport } from '../workflows/types.ts'
 import type { Dependencies } from './dependencies.ts'
@@ -44,7 +45,10 @@ export function createPublish(deps: Dependencies): IoActivities['publish'] {
         vocabularySize: result.vocabularySize,
         dtype: result.dtype,
         overlap: result.overlap,
-        splits: { val: splitReport(result.splits.val), train: splitReport(result.splits.train) },
+        ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
+        splits: Object.fromEntries(
+          Object.entries(result.splits).map(([name, split]) => [name, splitReport(split)]),
+        ),
         fileCount: files.length,
         bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
         files: digest,

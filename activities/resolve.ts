@@ -1,7 +1,7 @@
 /** resolve: recipe → lock, where the hub can be reached and the token is. The lock goes into the store. */
 import { dirname } from 'node:path'
-import type { Outline } from '../pipeline/build.ts'
 import type { Lock } from '../pipeline/lock.ts'
+import type { Outline } from '../pipeline/results.ts'
 import { assertSameLock } from '../recipe/lock-file.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
@@ -38,9 +38,9 @@ export function createResolve(deps: Dependencies): IoActivities['resolve'] {
 const mostFiles = 8
 
 async function outlineOf(lock: Lock, store: Store): Promise<Outline> {
-  const split = (name: 'val' | 'train') =>
+  const split = (sources: Lock['splits'][string]) =>
     Promise.all(
-      lock.splits[name].map(async (source) => ({
+      sources.map(async (source) => ({
         ...source,
         files:
           source.files.length <= mostFiles
@@ -48,7 +48,9 @@ async function outlineOf(lock: Lock, store: Store): Promise<Outline> {
             : await storeList([source.files as unknown as readonly Json[]], store),
       })),
     )
-  return { ...lock, splits: { val: await split('val'), train: await split('train') } }
+  const splits: Record<string, Awaited<ReturnType<typeof split>>> = {}
+  for (const [name, sources] of Object.entries(lock.splits)) splits[name] = await split(sources)
+  return { ...lock, splits }
 }
 
 export async function readLockBlob(store: Store, digest: Digest): Promise<Lock> {

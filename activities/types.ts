@@ -1,5 +1,5 @@
 /** The activities as workflows see them. */
-import type { Outline } from '../pipeline/build.ts'
+import type { Outline } from '../pipeline/results.ts'
 import type { Long, StageCall, StageName, StageResult, StoredList } from '../pipeline/stage.ts'
 import type { Digest, Json } from '../store/types.ts'
 import type { BuildRef, BuildReport, Totals } from '../workflows/types.ts'

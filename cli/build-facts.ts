@@ -1,6 +1,6 @@
 /** What a finished build came to: the summary for people, and the --json object. The same whichever engine built it. */
 import { resolve } from 'node:path'
-import type { SourceResult } from '../pipeline/build.ts'
+import type { SourceResult } from '../pipeline/results.ts'
 import { cleanText } from './clean-text.ts'
 import { count, duration, table } from './format-text.ts'
 import { paint } from './paint.ts'
@@ -20,10 +20,11 @@ export interface BuildFacts {
   readonly published: 'written' | 'unchanged'
   readonly run: number
   readonly cached: number
-  readonly splits: Readonly<Record<'val' | 'train', SplitFacts>>
+  readonly splits: Readonly<Record<string, SplitFacts>>
   readonly vocabularySize: number
   readonly dtype: 'uint16' | 'uint32'
   readonly overlap: number
+  readonly overlaps?: Readonly<Record<string, number>>
   readonly fileCount: number
   /** Absent where the store that lists them is not at hand. */
   readonly files?: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[]
@@ -58,39 +59,48 @@ function report(facts: BuildFacts, out: string, seconds: number) {
     output: resolve(out),
     published: facts.published,
     stages: { run: facts.run, cached: facts.cached },
-    splits: { val: split(facts.splits.val), train: split(facts.splits.train) },
+    splits: Object.fromEntries(Object.entries(facts.splits).map(([name, of]) => [name, split(of)])),
     vocabularySize: facts.vocabularySize,
     dtype: facts.dtype,
     overlap: facts.overlap,
+    ...(facts.overlaps === undefined ? {} : { overlaps: facts.overlaps }),
     ...(facts.files === undefined ? {} : { files: facts.files }),
     seconds: Math.round(seconds * 1000) / 1000,
   }
 }
 
 function summary(
-  { name: title, splits, overlap, published, run, cached, fileCount }: BuildFacts,
+  {
+    name: title,
+    splits,
+    overlap,
+    overlaps = { val: overlap },
+    published,
+    run,
+    cached,
+    fileCount,
+  }: BuildFacts,
   out: string,
   seconds: number,
 ): string {
   const color = paint(process.stdout)
   const rows = [['', 'conversations', 'tokens', 'trained', 'truncated', 'shards']]
-  for (const name of ['val', 'train'] as const) {
-    const split = splits[name]
+  for (const [name, split] of Object.entries(splits)) {
     if (split.sources.length === 0) continue
     rows.push([name, ...figures(split), count(split.shards)])
     for (const source of split.sources) rows.push([`  ${cleanText(source.label)}`, ...figures(source), ''])
   }
   const notes: string[] = []
-  const rejected = [...splits.val.sources, ...splits.train.sources].reduce(
-    (sum, source) => sum + source.rejected,
-    0,
-  )
+  const rejected = Object.values(splits)
+    .flatMap(({ sources }) => sources)
+    .reduce((sum, source) => sum + source.rejected, 0)
   if (rejected > 0) notes.push(`${count(rejected)} bad rows were set aside: rejected.jsonl lists them.`)
-  if (overlap > 0) notes.push(`${count(overlap)} conversations stand in val and in train.`)
-  for (const name of ['val', 'train'] as const) {
-    const untrained = splits[name].sources.reduce((sum, source) => sum + source.untrained, 0)
+  for (const [name, shared] of Object.entries(overlaps))
+    if (shared > 0) notes.push(`${count(shared)} conversations stand in ${name} and in train.`)
+  for (const [name, { sources }] of Object.entries(splits)) {
+    const untrained = sources.reduce((sum, source) => sum + source.untrained, 0)
     const dropped = { untrained: 0, tooLong: 0 }
-    for (const source of splits[name].sources) {
+    for (const source of sources) {
       dropped.untrained += source.dropped?.untrained ?? 0
       dropped.tooLong += source.dropped?.tooLong ?? 0
     }

@@ -1,9 +1,9 @@
 /** The end of every build, whichever engine ran it: the build's record in the store, and the output folder. */
 import { makeOutput, type Output } from '../output/manifest.ts'
 import { type PublishOptions, publish } from '../output/publish.ts'
-import type { BuildResult } from '../pipeline/build.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
-import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import { type Lock, lockDigest, sourcesOf } from '../pipeline/lock.ts'
+import type { BuildResult } from '../pipeline/results.ts'
 import { sha256 } from '../store/digest.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 
@@ -45,10 +45,7 @@ export async function finishBuild(
 function importedFiles(lock: Lock): Digest[] {
   const files = [
     lock.tokenizer.file,
-    ...[...lock.splits.val, ...lock.splits.train].flatMap((source) => [
-      ...source.files,
-      ...Object.values(source.aux),
-    ]),
+    ...sourcesOf(lock).flatMap((source) => [...source.files, ...Object.values(source.aux)]),
   ]
   return files.flatMap(({ hub, sha256: digest }) =>
     hub === undefined && digest !== undefined ? [digest] : [],
@@ -61,8 +58,8 @@ async function gatherRejected(
   store: Store,
 ): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
   const lines: string[] = []
-  for (const split of ['val', 'train'] as const) {
-    for (const { label, file, blob } of splits[split].rejects) {
+  for (const [split, { rejects }] of Object.entries(splits)) {
+    for (const { label, file, blob } of rejects) {
       const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
       for (const line of text.split('\n')) {
         if (line !== '')

@@ -8,8 +8,8 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { toolVersion } from '../errors/version.ts'
-import type { BuildResult, SplitResult } from '../pipeline/build.ts'
-import { type Lock, type LockedSource, lockDigest } from '../pipeline/lock.ts'
+import { type Lock, type LockedSource, lockDigest, splitNames } from '../pipeline/lock.ts'
+import type { BuildResult, SplitResult } from '../pipeline/results.ts'
 import { shardNames } from '../stages/outputs/llmc-bin.ts'
 import type { BlobRef, Circumstances, Digest, Json, StageRecord } from '../store/types.ts'
 import { pythonJson } from './python-json.ts'
@@ -41,8 +41,10 @@ export interface Manifest {
   readonly vocabularySize: number
   readonly bosId: number
   readonly splits: Readonly<Record<string, unknown>>
-  /** Distinct conversations that stand in val and in train. */
+  /** Distinct conversations that stand in train and in another split, added up over the others. */
   readonly overlap: number
+  /** For each of them, where there are others than val. */
+  readonly overlaps?: Readonly<Record<string, number>>
   readonly files: readonly ManifestFile[]
   readonly lockDigest: Digest
   readonly lock: Lock
@@ -74,8 +76,8 @@ export function makeOutput(
 ): Output {
   const files: OutputFile[] = []
   let number = 0
-  for (const split of ['val', 'train'] as const) {
-    for (const shard of result.splits[split].shards) {
+  for (const [split, { shards }] of Object.entries(result.splits)) {
+    for (const shard of shards) {
       const names = shardNames(split, number++)
       const common = { split, tokens: shard.tokens, stage: shard.shardKey }
       files.push({ path: names.tokens, ...facts(shard.tokenFile), role: 'tokens', ...common })
@@ -108,8 +110,11 @@ export function makeOutput(
     dtype: result.dtype,
     vocabularySize: result.vocabularySize,
     bosId: result.bosId,
-    splits: { val: splitFacts(result.splits.val), train: splitFacts(result.splits.train) },
+    splits: Object.fromEntries(
+      Object.entries(result.splits).map(([name, split]) => [name, splitFacts(split)]),
+    ),
     overlap: result.overlap,
+    ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
     files: files.map(({ path, bytes, sha256, role, split, tokens, stage }) => ({
       path,
       bytes,
@@ -182,23 +187,27 @@ function splitFacts({
   }
 }
 
-/** config.json of the reference: its fields, in its order. */
+/** config.json of the reference: its fields, in its order; splits of other names in the places of val and train. */
 function configOf(lock: Lock, { splits, vocabularySize, bosId }: BuildResult) {
-  const figures = (name: 'val' | 'train') => ({
-    [`${name}_conversations`]: splits[name].conversations,
-    [`${name}_tokens`]: splits[name].tokens,
-    [`${name}_shards`]: splits[name].shards.length,
-    [`${name}_truncated`]: splits[name].truncated,
+  const names = splitNames(lock)
+  const figures = names.map((name) => {
+    const { conversations, tokens, shards, truncated } = splits[name]!
+    return {
+      [`${name}_conversations`]: conversations,
+      [`${name}_tokens`]: tokens,
+      [`${name}_shards`]: shards.length,
+      [`${name}_truncated`]: truncated,
+    }
   })
+  const counts = names.map((name) => ({
+    [`${name}_source_counts`]: sourceCounts(lock.splits[name]!, splits[name]!),
+  }))
   return {
     max_seq_len: lock.maxSeqLen,
     shard_size: lock.shardTokens,
     bos_id: bosId,
     vocab_size: vocabularySize,
-    ...figures('val'),
-    ...figures('train'),
-    train_source_counts: sourceCounts(lock.splits.train, splits.train),
-    val_source_counts: sourceCounts(lock.splits.val, splits.val),
+    ...Object.assign({}, ...figures, ...counts.reverse()),
   }
 }
 

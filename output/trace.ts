@@ -1,5 +1,5 @@
 /** From a file of an output folder back through every stage to the source files, by the manifest alone. */
-import type { LockedFile } from '../pipeline/lock.ts'
+import { type LockedFile, sourcesOf } from '../pipeline/lock.ts'
 import type { Circumstances, Digest, Json } from '../store/types.ts'
 import type { Manifest, ManifestFile, ManifestStage } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
@@ -100,7 +100,7 @@ function lockedFiles(manifest: Manifest): Map<Digest, string[]> {
     if (!names.includes(what)) files.set(digest, [...names, what])
   }
   add(lock.tokenizer.file)
-  for (const source of [...lock.splits.val, ...lock.splits.train])
+  for (const source of sourcesOf(lock))
     for (const file of [...source.files, ...Object.values(source.aux)]) add(file)
   return files
 }

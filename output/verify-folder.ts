@@ -234,11 +234,11 @@ class CheckedFile {
   }
 }
 
-/** val from 0, train going on after it, no gaps; tokens add up to what the splits say. */
+/** The first split from 0, the next going on after it, no gaps; tokens add up to what the splits say. */
 function checkNumbering(manifest: Manifest, problem: (file: string, why: string) => void): void {
   let number = 0
-  for (const split of ['val', 'train']) {
-    const facts = manifest.splits[split] as { shards?: number; tokens?: number } | undefined
+  for (const [split, said] of Object.entries(manifest.splits)) {
+    const facts = said as { shards?: number; tokens?: number } | undefined
     const shards = manifest.files.filter((file) => file.role === 'tokens' && file.split === split)
     for (const file of shards) {
       const expected = shardNames(split, number++).tokens
@@ -270,8 +270,8 @@ async function checkConfig(
   } catch {
     return // missing or damaged: its digest has told already
   }
-  for (const split of ['val', 'train']) {
-    const facts = manifest.splits[split] as Record<string, unknown>
+  for (const [split, said] of Object.entries(manifest.splits)) {
+    const facts = said as Record<string, unknown>
     for (const name of ['conversations', 'tokens', 'shards', 'truncated']) {
       if (config[`${split}_${name}`] !== facts[name])
         problem(

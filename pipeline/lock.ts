@@ -77,10 +77,23 @@ export interface Lock {
   readonly dtype: 'auto' | 'uint16' | 'uint32'
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
   readonly onBadRow: { readonly policy: 'fail' | 'quarantine'; readonly limit: number }
-  readonly splits: { readonly val: readonly LockedSource[]; readonly train: readonly LockedSource[] }
+  /** The splits' names as they are built and numbered; absent: val, train. JSON objects have no order to rely on. */
+  readonly splitOrder?: readonly string[]
+  readonly splits: Readonly<Record<string, readonly LockedSource[]>>
 }
 
-export type SplitName = 'val' | 'train'
+/** The splits of a lock that says nothing of their order. */
+export const usualSplits = ['val', 'train']
+
+/** The splits in the order in which they are built: train comes last, since all others are verified before it. */
+export function splitNames({ splitOrder }: Pick<Lock, 'splitOrder'>): readonly string[] {
+  return splitOrder ?? usualSplits
+}
+
+/** The sources of all splits. */
+export function sourcesOf(lock: Pick<Lock, 'splitOrder' | 'splits'>): LockedSource[] {
+  return splitNames(lock).flatMap((name) => lock.splits[name] ?? [])
+}
 
 /** The build's id: equal locks, equal id. */
 export function lockDigest(lock: Lock): Digest {

@@ -32,9 +32,8 @@ function namedFiles({ tokenizer, splits }: Recipe): Named[] {
   if (tokenizer.kind !== 'tiktoken' && tokenizer.path !== undefined) {
     named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
   }
-  for (const split of ['val', 'train'] as const) {
-    const entries = splits[split] as unknown as readonly RecipeSource[]
-    entries.forEach((entry, i) => {
+  for (const [split, entries] of Object.entries(splits)) {
+    ;(entries as unknown as readonly RecipeSource[]).forEach((entry, i) => {
       named.push(...filesOfSource(sourceOf(entry.task), entry, `splits.${split}[${i}]`))
     })
   }

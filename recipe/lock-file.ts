@@ -4,7 +4,7 @@ import { basename, dirname, join } from 'node:path'
 import { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
-import type { Lock } from '../pipeline/lock.ts'
+import { type Lock, splitNames } from '../pipeline/lock.ts'
 import type { Json } from '../store/types.ts'
 
 export function lockPath(recipe: string): string {
@@ -12,11 +12,14 @@ export function lockPath(recipe: string): string {
 }
 
 /** As far as a build relies on a lock before it has compared it with what the recipe resolves to. */
-const lockShape = z.looseObject({
-  schema: z.literal(1),
-  tokenizer: z.looseObject({ file: z.looseObject({}) }),
-  splits: z.looseObject({ val: z.array(sourceShape()), train: z.array(sourceShape()) }),
-})
+const lockShape = z
+  .looseObject({
+    schema: z.literal(1),
+    tokenizer: z.looseObject({ file: z.looseObject({}) }),
+    splitOrder: z.array(z.string()).optional(),
+    splits: z.record(z.string(), z.array(sourceShape())),
+  })
+  .refine((lock) => splitNames(lock as Pick<Lock, 'splitOrder'>).every((name) => name in lock.splits))
 
 function sourceShape() {
   const files = z.record(z.string(), z.looseObject({}))

@@ -7,7 +7,7 @@ import { listNames, nearest } from '../errors/nearest.ts'
 import { CONVERTED_BRANCH, type FoundSplit, findSplit } from '../hub/client/find-split.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
 import type { RetryLimits } from '../hub/client/retry.ts'
-import type { Lock, LockedFile, LockedSource } from '../pipeline/lock.ts'
+import { type Lock, type LockedFile, type LockedSource, sourcesOf, usualSplits } from '../pipeline/lock.ts'
 import { mapBounded } from '../pipeline/stage.ts'
 import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
@@ -41,10 +41,11 @@ const parallel = 8
 
 export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Promise<Lock> {
   const asked = memoized(context)
-  const lockSplit = (split: 'val' | 'train') =>
-    mapBounded(recipe.splits[split] as unknown as readonly RecipeSource[], parallel, (source, i) =>
+  const lockSplit = (split: string) =>
+    mapBounded((recipe.splits[split] ?? []) as unknown as readonly RecipeSource[], parallel, (source, i) =>
       lockSource(withPolicies(source, recipe), `splits.${split}[${i}]`, asked),
     )
+  const splitOrder = splitOrderOf(recipe)
   const tokenizer = await lockTokenizer(recipe, asked)
   return {
     schema: 1,
@@ -57,8 +58,22 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
     dtype: recipe.dtype,
     shuffle: shuffleOf(recipe),
     onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
-    splits: { val: await lockSplit('val'), train: await lockSplit('train') },
+    ...(splitOrder === undefined ? {} : { splitOrder }),
+    splits: await eachSplit(splitOrder ?? usualSplits, lockSplit),
   }
+}
+
+/** Only what is not val and train, which a lock has both of, needs an order of its own: the recipe's, train last. */
+function splitOrderOf({ splits }: Recipe): readonly string[] | undefined {
+  const names = Object.keys(splits)
+  if (names.every((name) => name === 'val' || name === 'train')) return undefined
+  return [...names.filter((name) => name !== 'train'), ...names.filter((name) => name === 'train')]
+}
+
+async function eachSplit<T>(names: readonly string[], of: (name: string) => Promise<T>) {
+  const splits: Record<string, T> = {}
+  for (const name of names) splits[name] = await of(name)
+  return splits
 }
 
 /** The order of the splits: `order: sequence` is another way to say that nothing is shuffled. */
@@ -99,7 +114,7 @@ export interface Pins {
 }
 
 export function pinsOf(lock: Lock): Pins {
-  const sources = [...lock.splits.val, ...lock.splits.train]
+  const sources = sourcesOf(lock)
   const commits = new Map<string, string>()
   const files = new Map<string, LockedFile>()
   for (const { origin } of sources)

@@ -2,6 +2,7 @@
  * The recipe's schema. Sources bring their own fields, so a new one appears here (and in the JSON Schema for
  * editors, recipes/recipe.schema.json) by itself.
  */
+import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sources } from '../stages/sources/index.ts'
@@ -89,6 +90,36 @@ const tokenizerSchema = z.discriminatedUnion('kind', [
 
 const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
 
+/** By name, in the recipe's order. */
+const splits = z
+  .record(z.string(), sourceList)
+  .superRefine((entries, context) => {
+    const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+    for (const name of Object.keys(entries)) {
+      const meant = misspelt(name)
+      if (meant !== undefined) issue([name], `is no name for a split; did you mean \`${meant}\`?`)
+      else if (!splitName.test(name))
+        issue([name], 'is no name for a split: letters, digits, "_" and "-", beginning with a letter')
+    }
+    if (entries['train']?.length === 0)
+      issue(['train'], 'is an empty list, expected a list with at least one entry')
+    if (Object.values(entries).every((list) => list.length === 0))
+      issue([], 'has no sources, expected some for `train`, `val` or a split of another name')
+  })
+  .describe('By name; every other one is finished and verified before train begins')
+
+const splitName = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
+
+/** A name that is almost surely one of the usual two: the same letters, or (train) one letter off. */
+function misspelt(name: string): string | undefined {
+  const letters = (text: string) => [...text.toLowerCase()].sort().join('')
+  return ['train', 'val'].find(
+    (usual) =>
+      name !== usual &&
+      (letters(name) === letters(usual) || (usual === 'train' && distance(name.toLowerCase(), usual) === 1)),
+  )
+}
+
 const fields = z.strictObject({
   $schema: z.string().optional().describe('For editors; ignored'),
   kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
@@ -158,10 +189,7 @@ const fields = z.strictObject({
     .nonnegative()
     .default(100)
     .describe('Most rows a source may set aside (onBadRow: quarantine)'),
-  splits: z.strictObject({
-    val: sourceList.default([]).describe('Validation; finished and verified before train begins'),
-    train: sourceList.min(1),
-  }),
+  splits,
 })
 
 export const recipeSchema = fields.superRefine(
@@ -199,6 +227,15 @@ export interface RecipeSource {
 
 /** The recipe's JSON Schema (draft 2020-12), for editors. */
 export function recipeJsonSchema(): object {
-  const schema = z.toJSONSchema(recipeSchema, { io: 'input' }) as Record<string, unknown>
+  const schema = z.toJSONSchema(recipeSchema, {
+    io: 'input',
+    override: ({ zodSchema, jsonSchema }) => {
+      if (zodSchema !== splits) return
+      // The usual names, for editors.
+      const list = jsonSchema.additionalProperties as typeof jsonSchema
+      jsonSchema.propertyNames = { pattern: splitName.source }
+      jsonSchema.properties = { val: list, train: { ...list, minItems: 1 } }
+    },
+  }) as Record<string, unknown>
   return { ...schema, title: 'shardmill recipe' }
 }

@@ -1,5 +1,5 @@
 /**
- * Builds one dataset: the recipe is resolved, val and then train are built by workflows of their own, and the
+ * Builds one dataset: the recipe is resolved, its splits are built one after the other by workflows of their own, and the
  * output is published. Only digests and small figures pass through here; the bytes stay in the store.
  */
 import { continueAsNew, defineQuery, setHandler, upsertMemo, workflowInfo } from '@temporalio/workflow'

@@ -1,5 +1,7 @@
 /** Every workflow, under the name it has on Temporal. */
-import { filesPart, partitionsPart, shardsPart, sourcePart, splitPart } from '../pipeline/build.ts'
+import { shardsPart } from '../pipeline/shards.ts'
+import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
+import { splitPart } from '../pipeline/split.ts'
 import type { Part } from '../pipeline/stage.ts'
 import { partWorkflow } from './part.ts'
 import type { PartInput, PartOutput } from './types.ts'

@@ -1,5 +1,5 @@
 /** What travels between clients, workflows and activities: plain JSON, small, and free of secrets. */
-import type { SourceResult } from '../pipeline/build.ts'
+import type { SourceResult } from '../pipeline/results.ts'
 import type { Digest } from '../store/types.ts'
 
 /** What a build is asked for. Recipe and lock lie in the store; history carries their digests. */
@@ -86,7 +86,8 @@ export interface BuildReport {
   readonly vocabularySize: number
   readonly dtype: 'uint16' | 'uint32'
   readonly overlap: number
-  readonly splits: Readonly<Record<'val' | 'train', SplitReport>>
+  readonly overlaps?: Readonly<Record<string, number>>
+  readonly splits: Readonly<Record<string, SplitReport>>
   readonly fileCount: number
   readonly bytes: number
   /** Digest of the JSON list of the output's files ({path, sha256, bytes}), in the store. */

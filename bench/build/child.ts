@@ -33,7 +33,7 @@ const outcome = await build({
 })
 const ended = performance.now()
 const { userCPUTime, systemCPUTime } = process.resourceUsage()
-const { val, train } = outcome.result.splits
+const [val, train] = [outcome.result.splits['val']!, outcome.result.splits['train']!]
 process.stdout.write(
   `${JSON.stringify({
     seconds: (ended - started) / 1000,

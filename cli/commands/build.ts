@@ -89,8 +89,14 @@ export async function readRecipe(file: string): Promise<string> {
 
 /** What the report and the summary show of a build in this process. */
 function factsOf({ lock, result, output, published, run, cached }: BuildOutcome): BuildFacts {
-  const split = (name: 'val' | 'train') => {
-    const { conversations, tokens, trainedTokens, truncated, shards, sources } = result.splits[name]
+  const split = ({
+    conversations,
+    tokens,
+    trainedTokens,
+    truncated,
+    shards,
+    sources,
+  }: BuildOutcome['result']['splits'][string]) => {
     return { conversations, tokens, trainedTokens, shards: shards.length, truncated, sources }
   }
   return {
@@ -98,10 +104,11 @@ function factsOf({ lock, result, output, published, run, cached }: BuildOutcome)
     published,
     run,
     cached,
-    splits: { val: split('val'), train: split('train') },
+    splits: Object.fromEntries(Object.entries(result.splits).map(([name, of]) => [name, split(of)])),
     vocabularySize: result.vocabularySize,
     dtype: result.dtype,
     overlap: result.overlap,
+    ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
     fileCount: output.files.length,
     files: output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes })),
   }

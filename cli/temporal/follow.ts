@@ -158,7 +158,9 @@ class Display {
   show({ splits }: Snapshot): void {
     const all = Object.values(splits).flatMap(({ running }) => running)
     this.idle = all.length > 0 && all.every(({ identity }) => identity === '')
-    for (const name of ['', 'val', 'train']) {
+    // Train is built last; the others come in the order in which they began.
+    const named = Object.keys(splits).filter((name) => name !== '' && name !== 'train')
+    for (const name of ['', ...named, 'train']) {
       const split = splits[name]
       if (split === undefined || this.verified.has(name)) continue
       if (name !== '' && this.split !== name) {

@@ -30,7 +30,7 @@ export function shardNames(
 
 /** Whether `shardNames` gives this name to some shard. */
 export function isShardName(name: string): boolean {
-  return /^sft_(?:val|train)_\d{6,}(?:_mask)?\.bin$/.test(name)
+  return /^sft_[A-Za-z][A-Za-z0-9_-]*_\d{6,}(?:_mask)?\.bin$/.test(name)
 }
 
 /** The 1024 bytes before the tokens. `tokens` must be under 2^31: the head's count is an int32. */

@@ -112,11 +112,6 @@ describe('has a field that is unknown', () => {
       'kind, path, repo, file, revision',
     ],
     [
-      change('  train:', '  trian:'),
-      'line 8: splits.trian: unknown field; did you mean `train`?',
-      'val, train.',
-    ],
-    [
       change('path: a.jsonl', 'path: a.jsonl, optionl: true'),
       'line 9: splits.train[0].optionl: unknown field; did you mean `optional`?',
       'task, path, optional, label, start, stop, step, repeat',
@@ -225,13 +220,19 @@ describe('has a value that is wrong', () => {
     ],
     [
       change(/ {2}train:[\s\S]*/, '  val: []\n'),
-      'line 7: splits.train: is missing, expected a list with at least one entry',
+      'line 7: splits: has no sources, expected some for `train`, `val` or a split of another name',
     ],
     [
       change(/ {4}- .*/, '    - smoltalk'),
       `line 9: splits.train[0]: is "smoltalk", expected a mapping that begins with \`task: ${names.join('|')}\``,
     ],
     [`${good}  val: 3\n`, 'line 10: splits.val: is 3, expected a list'],
+    [change('  train:', '  trian:'), 'line 8: splits.trian: is no name for a split; did you mean `train`?'],
+    [change('  train:', '  Val:'), 'line 8: splits.Val: is no name for a split; did you mean `val`?'],
+    [
+      change('  train:', '  a.b:'),
+      'line 8: splits.a.b: is no name for a split: letters, digits, "_" and "-", beginning with a letter',
+    ],
     [
       `${good}dtype: int16\n`,
       'line 10: dtype: is "int16", expected one of auto, uint16, uint32; did you mean `uint16`?',

@@ -266,10 +266,10 @@ export class Lab {
       const tried = await this.attempt(recipe, options.env)
       if ('failure' in tried) throw tried.failure
       const { result, output, run, cached } = tried.outcome
-      const split = (name: 'val' | 'train') => ({
-        ...result.splits[name],
-        shards: result.splits[name].shards.length,
-      })
+      const split = (name: 'val' | 'train') => {
+        const whole = result.splits[name]!
+        return { ...whole, shards: whole.shards.length }
+      }
       return {
         schema: 1,
         stages: { run, cached },

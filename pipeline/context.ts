@@ -1,0 +1,70 @@
+/** What the parts of a build share: what they need to know, how lists are cut into pages, and small helpers. */
+import type { Digest } from '../store/types.ts'
+import type { LockedFile } from './lock.ts'
+import type { Settings } from './results.ts'
+import type { Runner, StageResult } from './stage.ts'
+
+/** What every part of a build needs to know. */
+export interface Context {
+  readonly vocabulary: Digest
+  readonly vocabularySize: number
+  readonly bosId: number
+  readonly dtype: 'uint16' | 'uint32'
+}
+
+export interface Common {
+  readonly settings: Settings
+  readonly context: Context
+  readonly split: string
+}
+
+/** Partitions or shards of a page in flight: enough to keep any machine busy, few enough for a workflow's pending limit. */
+export const fanOut = 64
+export const pagesAtOnce = 8
+/** How long lists are cut: what is longer than a page is built as parts with histories of their own. */
+export const pageOfFiles = 16
+export const pageOfPartitions = 64
+export const pageOfShards = 64
+/** More pages than this would weigh on the history of the one who waits for them: pages grow instead. */
+const mostPages = 500
+
+export interface Page {
+  readonly first: number
+  readonly end: number
+}
+
+/** Runs of at most `size`, and not more than `mostPages` of them: then they are larger. */
+export function pagesOf(count: number, size: number): Page[] {
+  const length = Math.max(size, Math.ceil(count / mostPages))
+  return Array.from({ length: Math.ceil(count / length) }, (_, i) => ({
+    first: i * length,
+    end: Math.min(count, (i + 1) * length),
+  }))
+}
+
+/** The digest of a file's bytes: known when it was imported, else by downloading it. */
+export async function obtain(file: LockedFile, title: string, run: Runner): Promise<Digest> {
+  if (file.hub === undefined) return file.sha256!
+  const downloaded = await run.stage({
+    stage: 'download',
+    title,
+    params:
+      file.sha256 === undefined
+        ? { gitOid: file.gitOid ?? '', bytes: file.bytes }
+        : { sha256: file.sha256, bytes: file.bytes },
+    inputs: {},
+    hints: { repo: file.hub.repo, commit: file.hub.commit, path: file.path },
+  })
+  return downloaded.outputs['file']!.digest
+}
+
+/** A member of an object only if there is something to say: absent members leave keys as they were. */
+export function present<K extends string, V>(name: K, value: V | undefined): { readonly [name in K]?: V } {
+  return value === undefined ? {} : ({ [name]: value } as { readonly [name in K]?: V })
+}
+
+export function number(result: StageResult, name: string): number {
+  const value = result.stats[name]
+  if (typeof value !== 'number') throw new TypeError(`stage record ${result.key} has no number '${name}'`)
+  return value
+}
