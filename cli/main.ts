@@ -61,7 +61,8 @@ Environment: SHARDMILL_STORE, HF_ENDPOINT, HF_TOKEN, HF_HOME, HF_HUB_OFFLINE, NO
     .command('build')
     .description('build a recipe into an output folder; whatever is already done is not done again')
     .argument('<recipe>', 'a YAML file')
-    .requiredOption('--out <dir>', 'output folder; it appears whole or not at all')
+    // Required, but asked for by the command: commander would miss it before it says that an option is misspelt.
+    .option('--out <dir>', 'output folder (required); it appears whole or not at all')
     .addOption(storeOption())
     .addOption(setOption())
     .addOption(threadsOption())

@@ -4,6 +4,7 @@
  */
 import type { createLogUpdate } from 'log-update'
 import type { BuildObserver } from '../engine/events.ts'
+import { isShardmillError } from '../errors/index.ts'
 import { type StageCall, stages } from '../pipeline/stage.ts'
 import type { Meter } from '../stages/meter.ts'
 import type { Digest, StageRecord } from '../store/types.ts'
@@ -82,9 +83,10 @@ export class ProgressView implements BuildObserver {
     if (this.options.verbose) this.say(`${call.stage} ${call.title}: done, key ${record.key.slice(0, 16)}`)
   }
 
-  failed(call: StageCall, key: Digest): void {
+  failed(call: StageCall, key: Digest, error: unknown): void {
     this.group(call.stage).running.delete(key)
-    if (this.options.verbose) this.say(`${call.stage} ${call.title}: failed`)
+    const how = isShardmillError(error, 'INTERRUPTED') ? 'stopped' : 'failed'
+    if (this.options.verbose) this.say(`${call.stage} ${call.title}: ${how}`)
   }
 
   notice(text: string): void {

@@ -107,7 +107,7 @@ export class InProcessRunner extends LocalRunner {
         observer.finished(call, record)
         return record
       } catch (error) {
-        observer.failed(call, key, error)
+        observer.failed(call, key, this.signal.aborted ? interrupted() : error)
         // The build is lost: what else is running need not finish, and fails for this reason and not for its end.
         if (!this.stop.signal.aborted) this.stop.abort(error)
         throw this.options.signal.aborted ? interrupted() : this.stop.signal.reason

@@ -8,7 +8,7 @@ import type { CommandContext } from '../run.ts'
 import { storeLocation, threadCount } from '../settings.ts'
 
 export interface BuildFlags {
-  readonly out: string
+  readonly out?: string
   readonly store?: string
   readonly set?: readonly string[]
   readonly threads?: string
@@ -24,11 +24,16 @@ export interface BuildFlags {
 export async function buildCommand(
   context: CommandContext,
   recipe: string,
-  flags: BuildFlags,
+  { out, ...flags }: BuildFlags,
 ): Promise<void> {
+  if (out === undefined) {
+    throw new ShardmillError('USAGE', "required option '--out <dir>' not specified", {
+      hint: 'Name the folder that the build is to write, for example --out out/.',
+    })
+  }
   if (flags.temporal !== undefined) {
     const { buildOnTemporal } = await import('../temporal/build.ts')
-    return buildOnTemporal(context, recipe, await readRecipe(recipe), flags)
+    return buildOnTemporal(context, recipe, await readRecipe(recipe), { ...flags, out })
   }
   if (flags.detach === true) throw new ShardmillError('USAGE', '--detach needs --temporal')
   const startedAt = performance.now()
@@ -40,7 +45,7 @@ export async function buildCommand(
         : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
     const outcome = await build({
       recipe: { text: await readRecipe(recipe), file: recipe, settings: flags.set ?? [] },
-      out: flags.out,
+      out,
       store: storeLocation(flags.store),
       threads: threadCount(flags.threads),
       env: process.env,
@@ -56,7 +61,7 @@ export async function buildCommand(
     })
     view.close()
     const seconds = (performance.now() - startedAt) / 1000
-    showFacts(factsOf(outcome), { out: flags.out, seconds, json: flags.json === true, quiet: context.quiet })
+    showFacts(factsOf(outcome), { out, seconds, json: flags.json === true, quiet: context.quiet })
   } catch (error) {
     view.close()
     if (isShardmillError(error, 'INTERRUPTED')) {

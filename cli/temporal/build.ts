@@ -19,7 +19,7 @@ export async function buildOnTemporal(
   context: CommandContext,
   recipe: string,
   text: string,
-  flags: BuildFlags,
+  flags: BuildFlags & { readonly out: string },
 ): Promise<void> {
   if (flags.threads !== undefined)
     throw new ShardmillError('USAGE', '--threads is for builds in this process', {

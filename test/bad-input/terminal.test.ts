@@ -79,6 +79,7 @@ describe.concurrent('usage', () => {
     [['store', 'chekc'], /unknown command 'chekc'[\s\S]*Did you mean check\?/],
     [['verify', 'out', '--jsno'], /unknown option '--jsno'[\s\S]*Did you mean --json\?/],
     [['build', 'r.yaml', '--out', 'x', '--sett', 'y'], /unknown option '--sett'[\s\S]*Did you mean --set\?/],
+    [['build', 'r.yaml', '--ot', 'x'], /unknown option '--ot'[\s\S]*Did you mean --out\?/],
     [['build', 'r.yaml'], /required option '--out <dir>' not specified/],
     [['build', '--out', 'x'], /missing required argument 'recipe'/],
     [['build', 'a', 'b', '--out', 'x'], /too many arguments/],
