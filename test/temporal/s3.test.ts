@@ -1,0 +1,135 @@
+/** Builds on Temporal whose store is a bucket: workers that share nothing but it, one killed, the same bytes. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { beforeAll, describe, expect, test } from 'vitest'
+import {
+  type Bench,
+  bench,
+  buildOn,
+  filesUnder,
+  goldenHub,
+  goldenRecipe,
+  json,
+  manifestOf,
+  ok,
+  outputOf,
+  serve,
+  temporaryFolder,
+} from '../e2e/cli.ts'
+import { findS3Server } from '../store/s3-server.ts'
+import { backdoor, newLocation } from '../store/s3-support.ts'
+import { stageEvents } from './histories.ts'
+import {
+  clientEnv,
+  startServer,
+  startWorker,
+  stopWorker,
+  type TestServer,
+  temporalArgs,
+  temporalSuite,
+} from './server.ts'
+
+/** Must show up nowhere. */
+const planted = 'planted-secret-0123456789'
+
+const s3 = await findS3Server()
+
+if (typeof s3 === 'string') {
+  describe.skip(`builds on Temporal with their store in a bucket (left out: ${s3})`, () => {
+    test('not here', () => undefined)
+  })
+} else {
+  temporalSuite(`builds on Temporal with their store in a bucket (${s3.kind})`, () => {
+    let server: TestServer
+    let hub: Awaited<ReturnType<typeof serve>>
+    let inProcess: Record<string, string>
+    let stages = 0
+
+    beforeAll(async () => {
+      hub = await serve(goldenHub)
+      server = await startServer()
+      const at = bench(goldenRecipe(), hub)
+      await buildOn(at)
+      inProcess = outputOf(at.out)
+      stages = manifestOf(at.out).stages.length
+    })
+
+    /** Credentials are in the environment; every process keeps its local copies apart, as on a machine of its own. */
+    const aws = (cache = temporaryFolder()): Record<string, string> => ({
+      AWS_ENDPOINT_URL_S3: s3.endpoint,
+      AWS_ACCESS_KEY_ID: process.env['AWS_ACCESS_KEY_ID'] ?? '',
+      AWS_SECRET_ACCESS_KEY:
+        s3.kind === 'the server given' ? (process.env['AWS_SECRET_ACCESS_KEY'] ?? '') : planted,
+      AWS_REGION: process.env['AWS_REGION'] ?? 'us-east-1',
+      XDG_CACHE_HOME: cache,
+    })
+    const inBucket = (): Bench => ({ ...bench(goldenRecipe(), hub), store: newLocation() })
+    const clients = (at: Bench) => ({ ...clientEnv(server, at), ...aws() })
+
+    async function recordKeys(location: string): Promise<Set<string>> {
+      const behind = await backdoor(s3.endpoint, location)
+      const paths = await behind.paths('v1/records/')
+      behind.objects.close()
+      return new Set(paths.map((path) => /([0-9a-f]{64})\.json$/.exec(path)![1]!))
+    }
+
+    test('one worker: the bytes of a store in a folder; a rerun elsewhere is cached; the credentials are in no history or log', async () => {
+      const at = inBucket()
+      const worker = await startWorker(server, at, { env: aws() })
+      const env = clients(at)
+      const first = await json<{ stages: unknown; files: readonly unknown[] }>(temporalArgs(at), { env })
+      expect(first.stages).toEqual({ run: stages, cached: 0 })
+      expect(outputOf(at.out)).toEqual(inProcess)
+      await ok(['verify', at.out])
+      const elsewhere = join(temporaryFolder(), 'out')
+      const again = await json<{ stages: unknown }>(temporalArgs(at, elsewhere), { env: clients(at) })
+      expect(again.stages).toEqual({ run: 0, cached: stages })
+      expect(outputOf(elsewhere)).toEqual(inProcess)
+      await ok(['store', 'check', '--store', at.store, '--no-repair'], { env })
+      await stopWorker(worker)
+      const shown = filesUnder(server.folder).map((name) => readFileSync(join(server.folder, name), 'latin1'))
+      for (const text of [worker.output(), ...shown]) expect(text.includes(planted)).toBe(false)
+    }, 180_000)
+
+    test('three workers with caches of their own, queues apart: the same bytes', async () => {
+      const at = inBucket()
+      const workers = await Promise.all([
+        startWorker(server, at, { args: ['--queues', 'workflows,io'], env: aws() }),
+        startWorker(server, at, { args: ['--queues', 'cpu'], env: aws() }),
+        startWorker(server, at, { args: ['--queues', 'cpu'], env: aws() }),
+      ])
+      await ok(temporalArgs(at), { env: clients(at) })
+      expect(outputOf(at.out)).toEqual(inProcess)
+      expect((await recordKeys(at.store)).size).toBe(stages)
+      for (const worker of workers) await stopWorker(worker)
+    }, 180_000)
+
+    test('a worker is killed while it writes: another one goes on from the bucket, no finished stage runs again', async () => {
+      const at = inBucket()
+      const cache = temporaryFolder()
+      const { stdout } = await ok([...temporalArgs(at), '--detach'], { env: clients(at) })
+      const id = stdout.trim()
+      const ended = server.client.workflow.getHandle(id).result()
+      ended.catch(() => {})
+      const doomed = await startWorker(server, at, {
+        env: aws(cache),
+        fault: { spec: 'open:150:kill-before', path: cache },
+      })
+      await Promise.race([doomed.exited, ended])
+      expect(doomed.child.signalCode).toBe('SIGKILL')
+      const done = await recordKeys(at.store)
+      expect(done.size).toBeGreaterThan(0)
+      expect(done.size).toBeLessThan(stages)
+      const other = await startWorker(server, at, { env: aws() })
+      await ended
+      expect(outputOf(at.out)).toEqual(inProcess)
+      const ran = (await stageEvents(server.client, id))
+        .filter(({ cached }) => cached === false)
+        .map(({ key }) => key)
+      expect(new Set(ran).size, 'a stage was run and finished twice').toBe(ran.length)
+      expect(await recordKeys(at.store)).toEqual(new Set(manifestOf(at.out).stages.map(({ key }) => key)))
+      await ok(['store', 'check', '--store', at.store, '--no-repair'], { env: clients(at) })
+      await stopWorker(other)
+    }, 180_000)
+  })
+}
