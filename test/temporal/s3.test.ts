@@ -66,7 +66,7 @@ if (typeof s3 === 'string') {
     const inBucket = (): Bench => ({ ...bench(goldenRecipe(), hub), store: newLocation() })
     const clients = (at: Bench) => ({ ...clientEnv(server, at), ...aws() })
 
-    async function recordKeys(location: string): Promise<Set<string>> {
+    const recordKeys = async (location: string): Promise<Set<string>> => {
       const behind = await backdoor(s3.endpoint, location)
       const paths = await behind.paths('v1/records/')
       behind.objects.close()
