@@ -44,13 +44,14 @@ import { foldersOf, type Layout, layoutOf, VERSION } from './layout.ts'
 import { LEASE_TIMES, type Lease, type LeaseTimes, takeLease } from './leases.ts'
 import type { Holdings, ManagedStore } from './managed-store.ts'
 import {
-  buildRecordFault,
-  encodeRecord,
+  encodeBuildRecord,
+  encodeStageRecord,
   type KeyOf,
+  outputFault,
+  outputFaultText,
   type Parsed,
   parseBuildRecord,
   parseStageRecord,
-  stageRecordFault,
 } from './record-files.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
 import { sweepDead } from './sweep.ts'
@@ -238,13 +239,8 @@ class FolderStore implements FileStore {
     const parsed = await this.parseRecordFile(key)
     if (parsed === undefined) return undefined
     if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
-    const refs = Object.entries(parsed.value.outputs)
-    const sizes = await Promise.all(refs.map(([, ref]) => this.statBlob(ref.digest)))
-    for (const [i, [name, ref]] of refs.entries()) {
-      if (sizes[i] === ref.bytes) continue
-      const found = sizes[i] === undefined ? 'is missing' : `has ${sizes[i]} bytes instead of ${ref.bytes}`
-      return this.#miss(path, `its output ${JSON.stringify(name)}, blob ${ref.digest}, ${found}`)
-    }
+    const fault = await outputFault(parsed.value, (digest) => this.statBlob(digest))
+    if (fault !== undefined) return this.#miss(path, outputFaultText(fault))
     await this.#touch(path)
     return parsed.value
   }
@@ -292,28 +288,18 @@ class FolderStore implements FileStore {
   }
 
   async putRecord(record: StageRecord): Promise<void> {
-    const bytes = encodeRecord(record)
-    // What would not be read back must not be written: NaN, undefined or a wrong key are bugs of the caller.
-    const back = parseStageRecord(bytes, record.key, this.#options.keyOf)
-    if (back.kind !== 'ok') {
-      throw new TypeError(`not a stage record: ${stageRecordFault(record) ?? back.why}`)
-    }
-    const refs = Object.values(record.outputs)
-    const sizes = await Promise.all(refs.map((ref) => this.statBlob(ref.digest)))
-    for (const [i, ref] of refs.entries()) {
-      if (sizes[i] === undefined) throw missingBlob(this.layout, ref.digest)
-      if (sizes[i] !== ref.bytes) {
-        throw corruptBlob(this.layout, ref.digest, `it has ${sizes[i]} bytes, its maker wrote ${ref.bytes}`)
-      }
+    const bytes = encodeStageRecord(record, this.#options.keyOf)
+    const fault = await outputFault(record, (digest) => this.statBlob(digest))
+    if (fault !== undefined) {
+      const { ref, found } = fault
+      if (found === undefined) throw missingBlob(this.layout, ref.digest)
+      throw corruptBlob(this.layout, ref.digest, `it has ${found} bytes, its maker wrote ${ref.bytes}`)
     }
     await this.#putFile(this.layout.record(record.key), bytes)
   }
 
   async putBuild(build: BuildRecord): Promise<void> {
-    const bytes = encodeRecord(build)
-    const back = parseBuildRecord(bytes, build.id)
-    if (back.kind !== 'ok') throw new TypeError(`not a build record: ${buildRecordFault(build) ?? back.why}`)
-    await this.#putFile(this.layout.build(build.id), bytes)
+    await this.#putFile(this.layout.build(build.id), encodeBuildRecord(build))
   }
 
   async getBuild(id: Digest): Promise<BuildRecord | undefined> {

@@ -5,7 +5,7 @@
  */
 
 import { isDigest, sha256 } from './digest.ts'
-import type { BuildRecord, Digest, StageRecord } from './types.ts'
+import type { BlobRef, BuildRecord, Digest, StageRecord } from './types.ts'
 
 const HEAD = '{"sha256":"'
 const MIDDLE = '","value":'
@@ -22,7 +22,7 @@ export type Parsed<T> =
   | { readonly kind: 'newer'; readonly why: string; readonly stage?: string }
   | { readonly kind: 'unreadable'; readonly why: string; readonly stage?: string }
 
-export function encodeRecord(value: StageRecord | BuildRecord): Buffer {
+function encodeRecord(value: StageRecord | BuildRecord): Buffer {
   const json = Buffer.from(JSON.stringify(value), 'utf8')
   return Buffer.concat([Buffer.from(HEAD + sha256(json) + MIDDLE), json, Buffer.from(TAIL)])
 }
@@ -114,7 +114,7 @@ const BUILD_FIELDS = ['schema', 'id', 'name', 'finishedAt', 'lock', 'records', '
 const CIRCUMSTANCE_TEXTS = ['startedAt', 'finishedAt', 'host', 'user', 'engine', 'tool', 'node']
 
 /** What is wrong with a stage record's shape, or undefined. Written by hand: hundreds are read at a start. */
-export function stageRecordFault(value: unknown): string | undefined {
+function stageRecordFault(value: unknown): string | undefined {
   const wrong = fieldsFault(value, STAGE_FIELDS)
   if (wrong !== undefined) return wrong
   const record = value as Fields
@@ -146,7 +146,7 @@ export function stageRecordFault(value: unknown): string | undefined {
 }
 
 /** What is wrong with a build record's shape, or undefined. */
-export function buildRecordFault(value: unknown): string | undefined {
+function buildRecordFault(value: unknown): string | undefined {
   const wrong = fieldsFault(value, BUILD_FIELDS)
   if (wrong !== undefined) return wrong
   const build = value as Fields
@@ -181,4 +181,39 @@ function fieldsFault(value: unknown, names: readonly string[]): string | undefin
     if (!names.includes(name)) return `the field ${JSON.stringify(name)} is unknown`
   }
   return undefined
+}
+
+/** A stage record's bytes. Throws TypeError for what would not be read back: NaN, undefined or a wrong key are bugs of the caller. */
+export function encodeStageRecord(record: StageRecord, keyOf: KeyOf | undefined): Buffer {
+  const bytes = encodeRecord(record)
+  const back = parseStageRecord(bytes, record.key, keyOf)
+  if (back.kind !== 'ok') throw new TypeError(`not a stage record: ${stageRecordFault(record) ?? back.why}`)
+  return bytes
+}
+
+/** A build record's bytes. Throws TypeError for what would not be read back. */
+export function encodeBuildRecord(build: BuildRecord): Buffer {
+  const bytes = encodeRecord(build)
+  const back = parseBuildRecord(bytes, build.id)
+  if (back.kind !== 'ok') throw new TypeError(`not a build record: ${buildRecordFault(build) ?? back.why}`)
+  return bytes
+}
+
+/** The first output that is not stored in its size; `found` is its size, undefined when it is missing. */
+export async function outputFault(
+  { outputs }: StageRecord,
+  sizeOf: (digest: Digest) => Promise<number | undefined>,
+): Promise<{ readonly name: string; readonly ref: BlobRef; readonly found: number | undefined } | undefined> {
+  const refs = Object.entries(outputs)
+  const sizes = await Promise.all(refs.map(([, { digest }]) => sizeOf(digest)))
+  const at = refs.findIndex(([, { bytes }], i) => sizes[i] !== bytes)
+  if (at < 0) return undefined
+  const [name, ref] = refs[at]!
+  return { name, ref, found: sizes[at] }
+}
+
+/** Why a record with such an output counts as a miss. */
+export function outputFaultText({ name, ref, found }: NonNullable<Awaited<ReturnType<typeof outputFault>>>) {
+  const state = found === undefined ? 'is missing' : `has ${found} bytes instead of ${ref.bytes}`
+  return `its output ${JSON.stringify(name)}, blob ${ref.digest}, ${state}`
 }

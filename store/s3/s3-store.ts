@@ -10,13 +10,14 @@ import { VERSION } from '../layout.ts'
 import type { Lease, LeaseTimes } from '../leases.ts'
 import type { Holdings, ManagedStore } from '../managed-store.ts'
 import {
-  buildRecordFault,
-  encodeRecord,
+  encodeBuildRecord,
+  encodeStageRecord,
   type KeyOf,
+  outputFault,
+  outputFaultText,
   type Parsed,
   parseBuildRecord,
   parseStageRecord,
-  stageRecordFault,
 } from '../record-files.ts'
 import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord } from '../types.ts'
 import { type BuildLeaseOptions, takeBuildLeaseOn } from '../using.ts'
@@ -138,13 +139,8 @@ class BucketStore implements ManagedStore {
     if (found === undefined) return undefined
     const parsed = parseStageRecord(found.bytes, key, this.#options.keyOf)
     if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
-    const refs = Object.entries(parsed.value.outputs)
-    const sizes = await Promise.all(refs.map(([, ref]) => this.statBlob(ref.digest)))
-    for (const [i, [name, ref]] of refs.entries()) {
-      if (sizes[i] === ref.bytes) continue
-      const state = sizes[i] === undefined ? 'is missing' : `has ${sizes[i]} bytes instead of ${ref.bytes}`
-      return this.#miss(path, `its output ${JSON.stringify(name)}, blob ${ref.digest}, ${state}`)
-    }
+    const fault = await outputFault(parsed.value, (digest) => this.statBlob(digest))
+    if (fault !== undefined) return this.#miss(path, outputFaultText(fault))
     await this.#touch(path, found)
     return parsed.value
   }
@@ -174,29 +170,18 @@ class BucketStore implements ManagedStore {
   }
 
   async putRecord(record: StageRecord): Promise<void> {
-    const bytes = encodeRecord(record)
-    // What would not be read back must not be written: NaN, undefined or a wrong key are bugs of the caller.
-    const back = parseStageRecord(bytes, record.key, this.#options.keyOf)
-    if (back.kind !== 'ok') {
-      throw new TypeError(`not a stage record: ${stageRecordFault(record) ?? back.why}`)
-    }
-    const refs = Object.values(record.outputs)
-    const sizes = await Promise.all(refs.map((ref) => this.statBlob(ref.digest)))
-    for (const [i, ref] of refs.entries()) {
-      if (sizes[i] === undefined) throw missingBlob(this.#blobs.places, ref.digest)
-      if (sizes[i] !== ref.bytes) {
-        const why = `it has ${sizes[i]} bytes, its maker wrote ${ref.bytes}`
-        throw corruptBlob(this.#blobs.places, ref.digest, why)
-      }
+    const bytes = encodeStageRecord(record, this.#options.keyOf)
+    const fault = await outputFault(record, (digest) => this.statBlob(digest))
+    if (fault !== undefined) {
+      const { ref, found } = fault
+      if (found === undefined) throw missingBlob(this.#blobs.places, ref.digest)
+      throw corruptBlob(this.#blobs.places, ref.digest, `it has ${found} bytes, its maker wrote ${ref.bytes}`)
     }
     await this.#putJson(recordPath(record.key), bytes)
   }
 
   async putBuild(build: BuildRecord): Promise<void> {
-    const bytes = encodeRecord(build)
-    const back = parseBuildRecord(bytes, build.id)
-    if (back.kind !== 'ok') throw new TypeError(`not a build record: ${buildRecordFault(build) ?? back.why}`)
-    await this.#putJson(buildPath(build.id), bytes)
+    await this.#putJson(buildPath(build.id), encodeBuildRecord(build))
   }
 
   #putJson(path: string, bytes: Uint8Array): Promise<void> {
