@@ -6,9 +6,9 @@ import { CachedRunner } from '../engine/cached-runner.ts'
 import { finishBuild } from '../engine/finish.ts'
 import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
-import type { SplitResult } from '../pipeline/results.ts'
+import { pipelineKind } from '../pipeline/kinds/index.ts'
 import type { Json } from '../store/types.ts'
-import type { BuildReport, SplitReport } from '../workflows/types.ts'
+import type { BuildReport } from '../workflows/types.ts'
 import type { Dependencies } from './dependencies.ts'
 import { lostStage } from './failures.ts'
 import { readLockBlob } from './resolve.ts'
@@ -42,27 +42,10 @@ export function createPublish(deps: Dependencies): IoActivities['publish'] {
         published,
         run: ran,
         cached: runner.records.size - ran,
-        vocabularySize: result.vocabularySize,
-        dtype: result.dtype,
-        overlap: result.overlap,
-        ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
-        splits: Object.fromEntries(
-          Object.entries(result.splits).map(([name, split]) => [name, splitReport(split)]),
-        ),
+        ...pipelineKind(lock.kind).report(result),
         fileCount: files.length,
         bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
         files: digest,
       }
     })
-}
-
-function splitReport({
-  conversations,
-  tokens,
-  trainedTokens,
-  truncated,
-  shards,
-  sources,
-}: SplitResult): SplitReport {
-  return { conversations, tokens, trainedTokens, truncated, shards: shards.length, sources }
 }

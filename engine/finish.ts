@@ -1,4 +1,5 @@
 /** The end of every build, whichever engine ran it: the build's record in the store, and the output folder. */
+import { outputKind } from '../output/kinds/index.ts'
 import { makeOutput, type Output } from '../output/manifest.ts'
 import { type PublishOptions, publish } from '../output/publish.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
@@ -26,7 +27,7 @@ export async function finishBuild(
   { out, ...options }: FinishOptions,
 ): Promise<{ readonly output: Output; readonly published: 'written' | 'unchanged' }> {
   const { store } = options
-  const rejected = await gatherRejected(result, store)
+  const rejected = await gatherRejected(outputKind(lock.kind).rejects(result), store)
   const output = makeOutput(lock, result, records.values(), lists, rejected, sha256)
   const lockBlob = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
   await store.putBuild({
@@ -54,11 +55,11 @@ function importedFiles(lock: Lock): Digest[] {
 
 /** The rows that were set aside, of all sources, each with its split and source. */
 async function gatherRejected(
-  { splits }: BuildResult,
+  splits: ReturnType<ReturnType<typeof outputKind>['rejects']>,
   store: Store,
 ): Promise<{ bytes: Uint8Array; digest: Digest } | undefined> {
   const lines: string[] = []
-  for (const [split, { rejects }] of Object.entries(splits)) {
+  for (const { split, rejects } of splits) {
     for (const { label, file, blob } of rejects) {
       const text = Buffer.from(await store.readBlobBytes(blob.digest)).toString('utf8')
       for (const line of text.split('\n')) {

@@ -3,7 +3,7 @@ import { access, constants, readdir, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { listNames } from '../errors/nearest.ts'
-import { isShardName } from '../stages/outputs/llmc-bin.ts'
+import { isOutputName } from './kinds/index.ts'
 import { configName, manifestName, provenanceName, readManifest, rejectedName } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
 
@@ -106,7 +106,7 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
     ...[manifestName, provenanceName, configName, rejectedName],
     ...(manifest?.files.map(({ path }) => path) ?? []),
   ])
-  const foreign = names.filter((name) => !own.has(name) && !isShardName(name)).sort()
+  const foreign = names.filter((name) => !own.has(name) && !isOutputName(name)).sort()
   const made = manifest !== undefined || (await readProvenanceFile(dir)) !== undefined
   if (made && foreign.length === 0) return { state: 'ours', names }
   const shown = made

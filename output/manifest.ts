@@ -8,22 +8,23 @@ import { join } from 'node:path'
 import { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { toolVersion } from '../errors/version.ts'
-import { type Lock, type LockedSource, lockDigest, splitNames } from '../pipeline/lock.ts'
-import type { BuildResult, SplitResult } from '../pipeline/results.ts'
-import { shardNames } from '../stages/outputs/llmc-bin.ts'
-import type { BlobRef, Circumstances, Digest, Json, StageRecord } from '../store/types.ts'
+import { type Kind, type Lock, lockDigest } from '../pipeline/lock.ts'
+import type { BuildResult } from '../pipeline/results.ts'
+import type { Circumstances, Digest, Json, StageRecord } from '../store/types.ts'
+import { kindNames, outputKind } from './kinds/index.ts'
+import { configName, manifestName, rejectedName } from './names.ts'
 import { pythonJson } from './python-json.ts'
 
-export const manifestName = 'manifest.json'
-export const provenanceName = 'provenance.jsonl'
-export const configName = 'config.json'
-export const rejectedName = 'rejected.jsonl'
+export { configName, manifestName, provenanceName, rejectedName } from './names.ts'
+
+const fileRoles = ['tokens', 'mask', 'config', 'rejected'] as const
+export type FileRole = (typeof fileRoles)[number]
 
 export interface ManifestFile {
   readonly path: string
   readonly bytes: number
   readonly sha256: Digest
-  readonly role: 'tokens' | 'mask' | 'config' | 'rejected'
+  readonly role: FileRole
   readonly split?: string
   readonly tokens?: number
   /** Key of the stage that made it. */
@@ -36,15 +37,11 @@ export interface Manifest {
   readonly schema: 1
   readonly tool: { readonly name: 'shardmill'; readonly version: string }
   readonly name: string
-  readonly kind: string
-  readonly dtype: 'uint16' | 'uint32'
+  readonly kind: Kind
   readonly vocabularySize: number
   readonly bosId: number
-  readonly splits: Readonly<Record<string, unknown>>
-  /** Distinct conversations that stand in train and in another split, added up over the others. */
-  readonly overlap: number
-  /** For each of them, where there are others than val. */
-  readonly overlaps?: Readonly<Record<string, number>>
+  /** Between these and the files stand the facts of its kind (output/kinds). */
+  readonly [fact: string]: unknown
   readonly files: readonly ManifestFile[]
   readonly lockDigest: Digest
   readonly lock: Lock
@@ -74,17 +71,9 @@ export function makeOutput(
   rejected: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined,
   digestOf: (bytes: Uint8Array) => Digest,
 ): Output {
-  const files: OutputFile[] = []
-  let number = 0
-  for (const [split, { shards }] of Object.entries(result.splits)) {
-    for (const shard of shards) {
-      const names = shardNames(split, number++)
-      const common = { split, tokens: shard.tokens, stage: shard.shardKey }
-      files.push({ path: names.tokens, ...facts(shard.tokenFile), role: 'tokens', ...common })
-      files.push({ path: names.mask, ...facts(shard.maskFile), role: 'mask', ...common })
-    }
-  }
-  const config = Buffer.from(pythonJson(configOf(lock, result)))
+  const kind = outputKind(lock.kind)
+  const files: OutputFile[] = [...kind.files(lock, result)]
+  const config = Buffer.from(pythonJson(kind.config(lock, result)))
   files.push({
     path: configName,
     bytes: config.length,
@@ -107,14 +96,7 @@ export function makeOutput(
     tool: { name: 'shardmill', version: toolVersion },
     name: lock.name,
     kind: lock.kind,
-    dtype: result.dtype,
-    vocabularySize: result.vocabularySize,
-    bosId: result.bosId,
-    splits: Object.fromEntries(
-      Object.entries(result.splits).map(([name, split]) => [name, splitFacts(split)]),
-    ),
-    overlap: result.overlap,
-    ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
+    ...kind.facts(result),
     files: files.map(({ path, bytes, sha256, role, split, tokens, stage }) => ({
       path,
       bytes,
@@ -163,68 +145,11 @@ function isWhole(text: string): boolean {
   return seal.test(text.slice(-sealLength)) && sealed(withDigest(text, noDigest)) === text
 }
 
-function facts({ digest, bytes }: BlobRef) {
-  return { bytes, sha256: digest, blob: digest }
-}
-
-function splitFacts({
-  conversations,
-  tokens,
-  trainedTokens,
-  truncated,
-  shards,
-  sources,
-  rejects,
-}: SplitResult) {
-  return {
-    conversations,
-    tokens,
-    trainedTokens,
-    truncated,
-    shards: shards.length,
-    sources,
-    rejects: rejects.map(({ label, file, rows }) => ({ label, file, rows })),
-  }
-}
-
-/** config.json of the reference: its fields, in its order; splits of other names in the places of val and train. */
-function configOf(lock: Lock, { splits, vocabularySize, bosId }: BuildResult) {
-  const names = splitNames(lock)
-  const figures = names.map((name) => {
-    const { conversations, tokens, shards, truncated } = splits[name]!
-    return {
-      [`${name}_conversations`]: conversations,
-      [`${name}_tokens`]: tokens,
-      [`${name}_shards`]: shards.length,
-      [`${name}_truncated`]: truncated,
-    }
-  })
-  const counts = names.map((name) => ({
-    [`${name}_source_counts`]: sourceCounts(lock.splits[name]!, splits[name]!),
-  }))
-  return {
-    max_seq_len: lock.maxSeqLen,
-    shard_size: lock.shardTokens,
-    bos_id: bosId,
-    vocab_size: vocabularySize,
-    ...Object.assign({}, ...figures, ...counts.reverse()),
-  }
-}
-
-/** Conversations by label, repeats counted; sources with one label are added up. */
-function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Record<string, number> {
-  const counts: Record<string, number> = {}
-  sources.forEach(({ label }, i) => {
-    counts[label] = (counts[label] ?? 0) + (split.sources[i]?.conversations ?? 0)
-  })
-  return counts
-}
-
 const digestSchema = z.string().regex(/^[0-9a-f]{64}$/)
 const manifestSchema = z.looseObject({
   schema: z.literal(1),
   tool: z.looseObject({ name: z.literal('shardmill') }),
-  dtype: z.enum(['uint16', 'uint32']),
+  kind: z.enum(kindNames),
   vocabularySize: z.int(),
   bosId: z.int(),
   files: z.array(
@@ -232,7 +157,7 @@ const manifestSchema = z.looseObject({
       path: z.string().regex(/^[^/\\\0]+$/),
       bytes: z.int().nonnegative(),
       sha256: digestSchema,
-      role: z.enum(['tokens', 'mask', 'config', 'rejected']),
+      role: z.enum(fileRoles),
     }),
   ),
   stages: z.array(z.looseObject({ key: digestSchema })),
@@ -262,7 +187,8 @@ export function parseManifest(text: string, file: string): Manifest {
   } catch {
     throw new ShardmillError('VERIFY', 'is not JSON', { at: { file }, hint: 'Build again to write it anew.' })
   }
-  const parsed = manifestSchema.safeParse(value)
+  const common = manifestSchema.safeParse(value)
+  const parsed = common.success ? outputKind(common.data.kind).schema.safeParse(value) : common
   if (!parsed.success) {
     const [issue] = parsed.error.issues
     throw new ShardmillError(

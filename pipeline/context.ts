@@ -9,6 +9,10 @@ export interface Context {
   readonly vocabulary: Digest
   readonly vocabularySize: number
   readonly bosId: number
+}
+
+/** Of kind sft. */
+export interface ShardContext extends Context {
   readonly dtype: 'uint16' | 'uint32'
 }
 
@@ -67,4 +71,28 @@ export function number(result: StageResult, name: string): number {
   const value = result.stats[name]
   if (typeof value !== 'number') throw new TypeError(`stage record ${result.key} has no number '${name}'`)
   return value
+}
+
+/** The tokenizer's vocabulary with the template's special tokens. */
+export async function vocabularyOf(
+  { tokenizer, template }: Pick<Settings, 'tokenizer' | 'template'>,
+  run: Runner,
+): Promise<Context> {
+  const file = await obtain(tokenizer.file, `tokenizer ${tokenizer.name}`, run)
+  const vocabulary = await run.stage({
+    stage: 'tokenizer',
+    title: `tokenizer ${tokenizer.name}`,
+    params: {
+      kind: tokenizer.kind,
+      specials: template.specials,
+      ...present('addedTokens', tokenizer.addedTokens),
+    },
+    inputs: { file },
+    hints: { file: tokenizer.name },
+  })
+  return {
+    vocabulary: vocabulary.outputs['vocabulary']!.digest,
+    vocabularySize: number(vocabulary, 'vocabularySize'),
+    bosId: number(vocabulary, 'bosId'),
+  }
 }

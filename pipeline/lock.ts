@@ -54,9 +54,10 @@ export interface LockedSource {
   readonly tooLong?: 'drop' | 'fail'
 }
 
-export interface Lock {
+/** What the locks of all kinds have. */
+export interface CommonLock {
   readonly schema: 1
-  readonly kind: 'sft'
+  readonly kind: string
   readonly name: string
   readonly tokenizer: {
     readonly kind: string
@@ -73,14 +74,23 @@ export interface Lock {
     readonly options?: { readonly maskAssistantHeader?: boolean }
   }
   readonly maxSeqLen: number
-  readonly shardTokens: number
-  readonly dtype: 'auto' | 'uint16' | 'uint32'
-  readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
   readonly onBadRow: { readonly policy: 'fail' | 'quarantine'; readonly limit: number }
   /** The splits' names as they are built and numbered; absent: val, train. JSON objects have no order to rely on. */
   readonly splitOrder?: readonly string[]
   readonly splits: Readonly<Record<string, readonly LockedSource[]>>
 }
+
+/** Chat conversations → token and mask shards. */
+export interface SftLock extends CommonLock {
+  readonly kind: 'sft'
+  readonly shardTokens: number
+  readonly dtype: 'auto' | 'uint16' | 'uint32'
+  readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
+}
+
+/** What is built, and how, is chosen by `kind`: pipeline/kinds/index.ts and output/kinds/index.ts are the tables. */
+export type Lock = SftLock
+export type Kind = Lock['kind']
 
 /** The splits of a lock that says nothing of their order. */
 export const usualSplits = ['val', 'train']

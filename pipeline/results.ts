@@ -44,7 +44,8 @@ export interface SplitResult {
   readonly fingerprints: Digest | null
 }
 
-export interface BuildResult {
+export interface SftResult {
+  readonly kind: 'sft'
   readonly vocabularySize: number
   readonly bosId: number
   readonly dtype: 'uint16' | 'uint32'
@@ -56,18 +57,23 @@ export interface BuildResult {
   readonly overlaps?: Readonly<Record<string, number>>
 }
 
+/** A build's result, by the lock's kind. */
+export type BuildResult = SftResult
+
 /** What of a lock everything but the sources depends on. */
-export type Settings = Omit<Lock, 'splits'>
+export type SettingsOf<L extends Lock> = L extends Lock ? Omit<L, 'splits'> : never
+export type Settings = SettingsOf<Lock>
 
 /** A lock whose lists of files may be stored elsewhere. */
-export interface Outline extends Settings {
+export type OutlineOf<L extends Lock> = SettingsOf<L> & {
   readonly splits: Readonly<Record<string, readonly OutlineSource[]>>
 }
+export type Outline = OutlineOf<Lock>
 
 export type OutlineSource = Omit<LockedSource, 'files'> & { readonly files: Long<LockedFile> }
 
-/** A build's result with lists that may be stored elsewhere. */
-export interface BuildOutline extends Omit<BuildResult, 'splits'> {
+/** A result with lists that may be stored elsewhere. */
+export interface SftOutline extends Omit<SftResult, 'splits'> {
   readonly splits: Readonly<Record<string, SplitOutline>>
 }
 
@@ -76,6 +82,8 @@ export interface SplitOutline extends Omit<SplitResult, 'shards' | 'rejects'> {
   readonly rejects: Long<Labelled<Reject>>
 }
 
+export type BuildOutline = SftOutline
+
 export interface Reject {
   readonly file: string
   readonly rows: number
@@ -83,3 +91,24 @@ export interface Reject {
 }
 
 export type Labelled<T> = T & { readonly label: string }
+
+/** What is told of a finished build, by its kind: plain JSON. */
+export type KindReport = SftReport
+
+export interface SftReport {
+  readonly kind: 'sft'
+  readonly vocabularySize: number
+  readonly dtype: 'uint16' | 'uint32'
+  readonly overlap: number
+  readonly overlaps?: Readonly<Record<string, number>>
+  readonly splits: Readonly<Record<string, SplitReport>>
+}
+
+export interface SplitReport {
+  readonly conversations: number
+  readonly tokens: number
+  readonly trainedTokens: number
+  readonly truncated: number
+  readonly shards: number
+  readonly sources: readonly SourceResult[]
+}

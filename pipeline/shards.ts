@@ -1,11 +1,11 @@
 /** A split's shards: each written from its segment, then read again and held against it. */
 import type { BlobRef, Digest } from '../store/types.ts'
-import { type Context, fanOut, number } from './context.ts'
+import { fanOut, number, type ShardContext } from './context.ts'
 import type { ShardResult } from './results.ts'
 import type { Long, Part, Runner } from './stage.ts'
 
 interface ShardsArgs {
-  readonly context: Context
+  readonly context: ShardContext
   readonly split: string
   readonly segments: readonly BlobRef[]
   readonly first: number
@@ -25,7 +25,7 @@ async function buildShardPage(
 async function buildShard(
   segment: Digest,
   title: string,
-  { dtype, vocabularySize, bosId }: Context,
+  { dtype, vocabularySize, bosId }: ShardContext,
   run: Runner,
 ): Promise<ShardResult> {
   const shard = await run.stage({ stage: 'shard', title, params: { dtype }, inputs: { segment } })

@@ -12,6 +12,7 @@ import {
   pagesOf,
   present,
 } from './context.ts'
+import { blockStage, blockStages } from './kinds/block.ts'
 import type { LockedFile, LockedSource } from './lock.ts'
 import type { OutlineSource, Reject, Settings } from './results.ts'
 import { type Long, lengthOf, type Part, type Runner, type StageResult } from './stage.ts'
@@ -144,7 +145,7 @@ async function buildPartitions(
   run: Runner,
 ): Promise<Built> {
   run.note({ kind: 'expect', split: common.split, stage: 'format', count })
-  run.note({ kind: 'expect', split: common.split, stage: 'tokenize', count })
+  run.note({ kind: 'expect', split: common.split, stage: blockStages[common.settings.kind], count })
   const pages = await run.each(pagesOf(count, pageOfPartitions), pagesAtOnce, ({ first, end }) =>
     run.part(
       partitionsPart,
@@ -185,17 +186,8 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
     setAside += number(formatted, 'rejected')
     enforceBadRowPolicy(settings, source.label, file, formatted, setAside)
     const block = await run.stage({
-      stage: 'tokenize',
+      ...blockStage(settings, source),
       title,
-      params: {
-        template: {
-          name: settings.template.name,
-          version: settings.template.version,
-          ...present('options', settings.template.options),
-        },
-        maxSeqLen: settings.maxSeqLen,
-        ...(source.tooLong === undefined ? {} : { exactCut: true }),
-      },
       inputs: { conversations: formatted.outputs['conversations']!.digest, vocabulary: context.vocabulary },
     })
     const rows = number(formatted, 'rejected')

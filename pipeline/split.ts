@@ -1,11 +1,25 @@
 /** One split: its sources, their order, and its shards up to their verification. */
-import { type Common, number, pageOfFiles, pageOfShards, pagesAtOnce, pagesOf, present } from './context.ts'
-import type { Labelled, OutlineSource, Reject, SourceResult, SplitOutline } from './results.ts'
+import {
+  number,
+  pageOfFiles,
+  pageOfShards,
+  pagesAtOnce,
+  pagesOf,
+  present,
+  type ShardContext,
+} from './context.ts'
+import type { SftLock } from './lock.ts'
+import type { Labelled, OutlineSource, Reject, SettingsOf, SourceResult, SplitOutline } from './results.ts'
 import { shardsPart } from './shards.ts'
 import { piecesAtLeast, sourcePart } from './sources.ts'
 import { type Long, lengthOf, numberedOutputs, type Part, type Runner } from './stage.ts'
 
-type SplitArgs = Common & { readonly sources: readonly OutlineSource[] }
+interface SplitArgs {
+  readonly settings: SettingsOf<SftLock>
+  readonly context: ShardContext
+  readonly split: string
+  readonly sources: readonly OutlineSource[]
+}
 
 async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
   const { settings, context, split, sources } = args

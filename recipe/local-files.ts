@@ -6,8 +6,10 @@ import type { LockedFile } from '../pipeline/lock.ts'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
 import type { Store } from '../store/types.ts'
+import type { RecipeSource } from './fields.ts'
 import { importLocal } from './import-file.ts'
-import type { Recipe, RecipeSource } from './schema.ts'
+import { recipeKind } from './kinds/index.ts'
+import type { Recipe } from './schema.ts'
 
 /** By the path as the recipe writes it; null for an optional file that is not there. */
 export type LocalFiles = Readonly<Record<string, LockedFile | null>>
@@ -27,16 +29,14 @@ export async function importLocalFiles(recipe: Recipe, store: Store, folder: str
   return files
 }
 
-function namedFiles({ tokenizer, splits }: Recipe): Named[] {
+function namedFiles(recipe: Recipe): Named[] {
+  const { tokenizer } = recipe
   const named: Named[] = []
   if (tokenizer.kind !== 'tiktoken' && tokenizer.path !== undefined) {
     named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
   }
-  for (const [split, entries] of Object.entries(splits)) {
-    ;(entries as unknown as readonly RecipeSource[]).forEach((entry, i) => {
-      named.push(...filesOfSource(sourceOf(entry.task), entry, `splits.${split}[${i}]`))
-    })
-  }
+  for (const { entry, where } of recipeKind(recipe.kind).entries(recipe))
+    named.push(...filesOfSource(sourceOf(entry.task), entry, where))
   return named
 }
 

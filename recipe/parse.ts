@@ -133,7 +133,7 @@ function explain(
       ? issue.code === 'invalid_value'
         ? issue.values.map(String)
         : []
-      : discriminants(path)
+      : discriminants(recipe, path)
   const guess = typeof inside === 'string' && names.length > 1 ? nearest(inside, names) : undefined
   if (issue.code === 'custom') return { why: issue.message }
   if (issue.code === 'invalid_format') return { why: `is ${shownValue(at)}, ${issue.message}` }
@@ -251,11 +251,9 @@ function inWords(schema: JsonSchema): string {
 }
 
 /** The values of the discriminating field (task, kind) at a path. */
-function discriminants(path: Path): string[] {
+function discriminants(value: unknown, path: Path): string[] {
   const parent = path.at(-1) === 'task' || path.at(-1) === 'kind' ? path.slice(0, -1) : path
-  let schema: JsonSchema | undefined = recipeJsonSchema() as JsonSchema
-  for (const step of parent) schema = typeof step === 'number' ? schema?.items : schema?.properties?.[step]
-  return constantsOf(branches(schema ?? {}))?.values ?? []
+  return constantsOf(branches(schemaAt(value, parent) ?? {}))?.values ?? []
 }
 
 /** The field (task, kind) whose constant tells the branches of a union apart. */

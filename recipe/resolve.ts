@@ -7,17 +7,18 @@ import { listNames, nearest } from '../errors/nearest.ts'
 import { CONVERTED_BRANCH, type FoundSplit, findSplit } from '../hub/client/find-split.ts'
 import type { Hub, HubFile } from '../hub/client/hub.ts'
 import type { RetryLimits } from '../hub/client/retry.ts'
-import { type Lock, type LockedFile, type LockedSource, sourcesOf, usualSplits } from '../pipeline/lock.ts'
+import { type Lock, type LockedFile, type LockedSource, sourcesOf } from '../pipeline/lock.ts'
 import { mapBounded } from '../pipeline/stage.ts'
 import type { AuxFile, Source, TableOrigin } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
-import { templateOf } from '../stages/templates/index.ts'
 import { checkTokenizerSize } from '../stages/tokenizers/index.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
+import type { RecipeSource, TokenizerRecipe } from './fields.ts'
 import { importBytes, importLocal, portable } from './import-file.ts'
+import { recipeKind } from './kinds/index.ts'
 import type { LocalFiles } from './local-files.ts'
-import type { Recipe, RecipeSource } from './schema.ts'
+import type { Recipe } from './schema.ts'
 
 export interface ResolveContext {
   readonly store: Store
@@ -41,59 +42,11 @@ const parallel = 8
 
 export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Promise<Lock> {
   const asked = memoized(context)
-  const lockSplit = (split: string) =>
-    mapBounded((recipe.splits[split] ?? []) as unknown as readonly RecipeSource[], parallel, (source, i) =>
-      lockSource(withPolicies(source, recipe), `splits.${split}[${i}]`, asked),
-    )
-  const splitOrder = splitOrderOf(recipe)
-  const tokenizer = await lockTokenizer(recipe, asked)
-  return {
-    schema: 1,
-    kind: 'sft',
-    name: recipe.name,
-    tokenizer,
-    template: lockTemplate(recipe),
-    maxSeqLen: recipe.maxSeqLen,
-    shardTokens: recipe.shardTokens,
-    dtype: recipe.dtype,
-    shuffle: shuffleOf(recipe),
-    onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
-    ...(splitOrder === undefined ? {} : { splitOrder }),
-    splits: await eachSplit(splitOrder ?? usualSplits, lockSplit),
-  }
-}
-
-/** Only what is not val and train, which a lock has both of, needs an order of its own: the recipe's, train last. */
-function splitOrderOf({ splits }: Recipe): readonly string[] | undefined {
-  const names = Object.keys(splits)
-  if (names.every((name) => name === 'val' || name === 'train')) return undefined
-  return [...names.filter((name) => name !== 'train'), ...names.filter((name) => name === 'train')]
-}
-
-async function eachSplit<T>(names: readonly string[], of: (name: string) => Promise<T>) {
-  const splits: Record<string, T> = {}
-  for (const name of names) splits[name] = await of(name)
-  return splits
-}
-
-/** The order of the splits: `order: sequence` is another way to say that nothing is shuffled. */
-function shuffleOf({
-  order,
-  shuffle = { kind: order === 'sequence' ? 'none' : 'python', seed: 42 },
-}: Recipe): Lock['shuffle'] {
-  return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
-}
-
-function lockTemplate(recipe: Recipe): Lock['template'] {
-  const { name, version, specials, options } = templateOf(recipe.template)
-  if (options === undefined) return { name, version, specials }
-  const { maskAssistantHeader = options.maskAssistantHeader ?? false } = recipe
-  return { name, version, specials, options: { maskAssistantHeader } }
-}
-
-/** A source's policies for rows are its own, else the recipe's. */
-function withPolicies(source: RecipeSource, { onUntrained, tooLong }: Recipe): RecipeSource {
-  return { ...source, onUntrained: source.onUntrained ?? onUntrained, tooLong: source.tooLong ?? tooLong }
+  return recipeKind(recipe.kind).lock(recipe, {
+    tokenizer: (tokenizer) => lockTokenizer(tokenizer, asked),
+    sources: (entries) =>
+      mapBounded(entries, parallel, ({ entry, where }) => lockSource(entry, where, asked)),
+  })
 }
 
 /** Only what differs from the usual is in a lock, so that the others stay as they are. */
@@ -197,8 +150,7 @@ function optionalFile(
   return Promise.resolve(locals[path] ?? undefined)
 }
 
-async function lockTokenizer(recipe: Recipe, context: Asked): Promise<Lock['tokenizer']> {
-  const { tokenizer } = recipe
+async function lockTokenizer(tokenizer: TokenizerRecipe, context: Asked): Promise<Lock['tokenizer']> {
   if (tokenizer.kind === 'tiktoken') {
     const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
     const file = await importBytes(

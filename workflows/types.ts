@@ -1,5 +1,5 @@
 /** What travels between clients, workflows and activities: plain JSON, small, and free of secrets. */
-import type { SourceResult } from '../pipeline/results.ts'
+import type { KindReport } from '../pipeline/results.ts'
 import type { Digest } from '../store/types.ts'
 
 /** What a build is asked for. Recipe and lock lie in the store; history carries their digests. */
@@ -74,8 +74,10 @@ export interface WorkflowProgress {
   readonly children: readonly { readonly workflowId: string; readonly split?: string }[]
 }
 
-/** What a finished build came to. */
-export interface BuildReport {
+/** What a finished build came to: of any kind, and of its own. */
+export type BuildReport = CommonReport & KindReport
+
+interface CommonReport {
   readonly schema: 1
   readonly name: string
   readonly lock: Digest
@@ -83,22 +85,8 @@ export interface BuildReport {
   readonly published: 'written' | 'unchanged'
   readonly run: number
   readonly cached: number
-  readonly vocabularySize: number
-  readonly dtype: 'uint16' | 'uint32'
-  readonly overlap: number
-  readonly overlaps?: Readonly<Record<string, number>>
-  readonly splits: Readonly<Record<string, SplitReport>>
   readonly fileCount: number
   readonly bytes: number
   /** Digest of the JSON list of the output's files ({path, sha256, bytes}), in the store. */
   readonly files: Digest
-}
-
-export interface SplitReport {
-  readonly conversations: number
-  readonly tokens: number
-  readonly trainedTokens: number
-  readonly truncated: number
-  readonly shards: number
-  readonly sources: readonly SourceResult[]
 }

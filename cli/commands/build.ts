@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { type BuildOutcome, build } from '../../engine/build.ts'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
+import { pipelineKind } from '../../pipeline/kinds/index.ts'
 import { lockPath, readLock, writeLock } from '../../recipe/lock-file.ts'
 import { type BuildFacts, showFacts } from '../build-facts.ts'
 import { ProgressView } from '../progress.ts'
@@ -94,26 +95,12 @@ export async function readRecipe(file: string): Promise<string> {
 
 /** What the report and the summary show of a build in this process. */
 function factsOf({ lock, result, output, published, run, cached }: BuildOutcome): BuildFacts {
-  const split = ({
-    conversations,
-    tokens,
-    trainedTokens,
-    truncated,
-    shards,
-    sources,
-  }: BuildOutcome['result']['splits'][string]) => {
-    return { conversations, tokens, trainedTokens, shards: shards.length, truncated, sources }
-  }
   return {
     name: lock.name,
     published,
     run,
     cached,
-    splits: Object.fromEntries(Object.entries(result.splits).map(([name, of]) => [name, split(of)])),
-    vocabularySize: result.vocabularySize,
-    dtype: result.dtype,
-    overlap: result.overlap,
-    ...(result.overlaps === undefined ? {} : { overlaps: result.overlaps }),
+    ...pipelineKind(lock.kind).report(result),
     fileCount: output.files.length,
     files: output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes })),
   }

@@ -135,9 +135,9 @@ describe('has a value that is wrong', () => {
   const names = sources.map(({ task }) => task)
   const { tokenizer } = (
     recipeJsonSchema() as {
-      properties: { tokenizer: { oneOf: { properties: { kind: { const: string } } }[] } }
+      oneOf: { properties: { tokenizer: { oneOf: { properties: { kind: { const: string } } }[] } } }[]
     }
-  ).properties
+  ).oneOf[0]!.properties
   const kinds = tokenizer.oneOf.map(({ properties }) => properties.kind.const)
   const tasks = `one of ${names.join(', ')}`
   const whole = 'expected a whole number from 1 to 2147483647'

@@ -1,0 +1,105 @@
+/** kind: sft. Token and mask shards, numbered over all splits. */
+import { z } from 'zod'
+import { type LockedSource, type SftLock, splitNames } from '../../pipeline/lock.ts'
+import type { SftResult, SplitResult } from '../../pipeline/results.ts'
+import { isShardName, shardNames } from '../../stages/outputs/llmc-bin.ts'
+import type { BlobRef } from '../../store/types.ts'
+import type { OutputFile } from '../manifest.ts'
+import { checkSft } from '../verify-sft.ts'
+import type { OutputKind } from './define-kind.ts'
+
+/** What a manifest of this kind says beside what all say. */
+export interface SftFacts {
+  readonly dtype: 'uint16' | 'uint32'
+  readonly splits: Readonly<Record<string, unknown>>
+  /** Distinct conversations that stand in train and in another split, added up over the others. */
+  readonly overlap: number
+  /** For each of them, where there are others than val. */
+  readonly overlaps?: Readonly<Record<string, number>>
+}
+
+export const sft: OutputKind<SftLock, SftResult> = {
+  files: filesOf,
+  config: configOf,
+  facts: ({ dtype, vocabularySize, bosId, splits, overlap, overlaps }) => ({
+    ...{ dtype, vocabularySize, bosId },
+    splits: Object.fromEntries(Object.entries(splits).map(([name, split]) => [name, splitFacts(split)])),
+    overlap,
+    ...(overlaps === undefined ? {} : { overlaps }),
+  }),
+  schema: z.looseObject({ dtype: z.enum(['uint16', 'uint32']) }),
+  isFileName: isShardName,
+  rejects: ({ splits }) => Object.entries(splits).map(([split, { rejects }]) => ({ split, rejects })),
+  check: checkSft,
+}
+
+function filesOf(_lock: SftLock, result: SftResult): OutputFile[] {
+  const files: OutputFile[] = []
+  let number = 0
+  for (const [split, { shards }] of Object.entries(result.splits)) {
+    for (const shard of shards) {
+      const names = shardNames(split, number++)
+      const common = { split, tokens: shard.tokens, stage: shard.shardKey }
+      files.push({ path: names.tokens, ...facts(shard.tokenFile), role: 'tokens', ...common })
+      files.push({ path: names.mask, ...facts(shard.maskFile), role: 'mask', ...common })
+    }
+  }
+  return files
+}
+
+function facts({ digest, bytes }: BlobRef) {
+  return { bytes, sha256: digest, blob: digest }
+}
+
+function splitFacts({
+  conversations,
+  tokens,
+  trainedTokens,
+  truncated,
+  shards,
+  sources,
+  rejects,
+}: SplitResult) {
+  return {
+    conversations,
+    tokens,
+    trainedTokens,
+    truncated,
+    shards: shards.length,
+    sources,
+    rejects: rejects.map(({ label, file, rows }) => ({ label, file, rows })),
+  }
+}
+
+/** config.json of the reference: its fields, in its order; splits of other names in the places of val and train. */
+function configOf(lock: SftLock, { splits, vocabularySize, bosId }: SftResult) {
+  const names = splitNames(lock)
+  const figures = names.map((name) => {
+    const { conversations, tokens, shards, truncated } = splits[name]!
+    return {
+      [`${name}_conversations`]: conversations,
+      [`${name}_tokens`]: tokens,
+      [`${name}_shards`]: shards.length,
+      [`${name}_truncated`]: truncated,
+    }
+  })
+  const counts = names.map((name) => ({
+    [`${name}_source_counts`]: sourceCounts(lock.splits[name]!, splits[name]!),
+  }))
+  return {
+    max_seq_len: lock.maxSeqLen,
+    shard_size: lock.shardTokens,
+    bos_id: bosId,
+    vocab_size: vocabularySize,
+    ...Object.assign({}, ...figures, ...counts.reverse()),
+  }
+}
+
+/** Conversations by label, repeats counted; sources with one label are added up. */
+function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Record<string, number> {
+  const counts: Record<string, number> = {}
+  sources.forEach(({ label }, i) => {
+    counts[label] = (counts[label] ?? 0) + (split.sources[i]?.conversations ?? 0)
+  })
+  return counts
+}

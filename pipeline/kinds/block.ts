@@ -1,0 +1,24 @@
+/** What becomes of a partition's conversations, by the lock's kind: the stage that makes a block of them and its index. */
+import type { Json } from '../../store/types.ts'
+import { present } from '../context.ts'
+import type { Kind, LockedSource } from '../lock.ts'
+import type { Settings } from '../results.ts'
+import type { StageName } from '../stage.ts'
+
+export const blockStages = { sft: 'tokenize' } as const satisfies Record<Kind, StageName>
+
+/** The stage and its params; its inputs are `conversations` and `vocabulary`, its outputs `tokens` and `index`. */
+export function blockStage(
+  settings: Settings,
+  source: Pick<LockedSource, 'tooLong'>,
+): { readonly stage: StageName; readonly params: Json } {
+  return { stage: blockStages[settings.kind], params: params[settings.kind](settings as never, source) }
+}
+
+const params = {
+  sft: ({ template, maxSeqLen }: Settings, source: Pick<LockedSource, 'tooLong'>): Json => ({
+    template: { name: template.name, version: template.version, ...present('options', template.options) },
+    maxSeqLen,
+    ...(source.tooLong === undefined ? {} : { exactCut: true }),
+  }),
+} as const satisfies Record<Kind, (settings: never, source: Pick<LockedSource, 'tooLong'>) => Json>

@@ -1,0 +1,29 @@
+/** A kind of recipe to those who read it: its fields, and how they become a lock. One file each beside this one. */
+import type { z } from 'zod'
+import type { Kind, Lock, LockedSource } from '../../pipeline/lock.ts'
+import type { RecipeSource, TokenizerRecipe } from '../fields.ts'
+
+/** An entry of a list of sources, and where it stands: `splits.val[0]`. */
+export interface Entry {
+  readonly entry: RecipeSource
+  readonly where: string
+}
+
+/** What locking a recipe needs from the world: files looked up, pinned and taken into the store. */
+export interface Locking {
+  tokenizer(tokenizer: TokenizerRecipe): Promise<Lock['tokenizer']>
+  /** In order, a few at a time. */
+  sources(entries: readonly Entry[]): Promise<LockedSource[]>
+}
+
+export interface RecipeKind<R, L extends Lock> {
+  readonly kind: Kind
+  readonly schema: z.ZodType<R>
+  /** All sources that the recipe names. */
+  entries(recipe: R): readonly Entry[]
+  lock(recipe: R, locking: Locking): Promise<L>
+}
+
+export function defineKind<R, L extends Lock>(kind: RecipeKind<R, L>): RecipeKind<R, L> {
+  return kind
+}

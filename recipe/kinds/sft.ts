@@ -1,0 +1,204 @@
+/** kind: sft. Its fields, and its lock. */
+import { distance } from 'fastest-levenshtein'
+import { z } from 'zod'
+import { type SftLock, usualSplits } from '../../pipeline/lock.ts'
+import { templateOf, templates } from '../../stages/templates/index.ts'
+import {
+  editorSchema,
+  nameSchema,
+  onUntrained,
+  type RecipeSource,
+  seed,
+  sourceSchema,
+  tokenizerSchema,
+  tooLong,
+} from '../fields.ts'
+import { defineKind, type Locking } from './define-kind.ts'
+
+const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
+
+/** By name, in the recipe's order. */
+export const splits = z
+  .record(z.string(), sourceList)
+  .superRefine((entries, context) => {
+    const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+    for (const name of Object.keys(entries)) {
+      const meant = misspelt(name)
+      if (meant !== undefined) issue([name], `is no name for a split; did you mean \`${meant}\`?`)
+      else if (!splitName.test(name))
+        issue([name], 'is no name for a split: letters, digits, "_" and "-", beginning with a letter')
+    }
+    if (entries['train']?.length === 0)
+      issue(['train'], 'is an empty list, expected a list with at least one entry')
+    if (Object.values(entries).every((list) => list.length === 0))
+      issue([], 'has no sources, expected some for `train`, `val` or a split of another name')
+  })
+  .describe('By name; every other one is finished and verified before train begins')
+
+export const splitName = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
+
+/** A name that is almost surely one of the usual two: the same letters, or (train) one letter off. */
+function misspelt(name: string): string | undefined {
+  const letters = (text: string) => [...text.toLowerCase()].sort().join('')
+  return ['train', 'val'].find(
+    (usual) =>
+      name !== usual &&
+      (letters(name) === letters(usual) || (usual === 'train' && distance(name.toLowerCase(), usual) === 1)),
+  )
+}
+
+const fields = z.strictObject({
+  $schema: editorSchema,
+  kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
+  name: nameSchema,
+  tokenizer: tokenizerSchema,
+  template: z
+    .enum(templates.map(({ name }) => name) as [string, ...string[]])
+    .describe('How a conversation becomes tokens'),
+  maskAssistantHeader: z
+    .boolean()
+    .optional()
+    .describe(
+      'Template chatml: whether the header of the assistant’s turns is left out of training (default: false)',
+    ),
+  onUntrained: onUntrained
+    .default('keep')
+    .describe('What is done with a conversation that has no trained token: left out, or an error'),
+  tooLong: tooLong
+    .default('truncate')
+    .describe('What is done with a conversation of more than maxSeqLen tokens'),
+  maxSeqLen: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .describe('A conversation is cut to this many tokens'),
+  shardTokens: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .describe('Tokens in a shard; the last one of a split may have fewer'),
+  dtype: z
+    .enum(['auto', 'uint16', 'uint32'])
+    .default('auto')
+    .describe('Of the shard files; auto: uint32 when the vocabulary exceeds 65536'),
+  shuffle: z
+    .discriminatedUnion('kind', [
+      z.strictObject({ kind: z.literal('python').describe('CPython random.Random(seed).shuffle'), seed }),
+      z.strictObject({ kind: z.literal('numpy').describe('NumPy default_rng(seed).permutation'), seed }),
+      z.strictObject({
+        kind: z.literal('seedrandom').describe('Fisher-Yates with the npm package seedrandom'),
+        seed,
+      }),
+      z.strictObject({ kind: z.literal('none').describe('One source after the other') }),
+    ])
+    .optional()
+    .describe('The order of each split, over all of its sources (default: python with seed 42, as nanochat)'),
+  order: z
+    .enum(['mixture', 'sequence'])
+    .optional()
+    .describe(
+      'mixture: shuffled as `shuffle` says, the default; sequence: one source after the other (a curriculum)',
+    ),
+  onBadRow: z
+    .enum(['fail', 'quarantine'])
+    .default('fail')
+    .describe(
+      'What a row does that is not what its source expects: stops the build, or is set aside, counted and listed',
+    ),
+  badRowLimit: z
+    .int()
+    .nonnegative()
+    .default(100)
+    .describe('Most rows a source may set aside (onBadRow: quarantine)'),
+  splits,
+})
+
+export const sftSchema = fields.superRefine(({ order, shuffle, template, maskAssistantHeader }, context) => {
+  if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
+    context.addIssue({
+      code: 'custom',
+      path: ['maskAssistantHeader'],
+      message: `is no option of the template ${template}, whose mask is fixed`,
+    })
+  const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
+  if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
+    contradiction(
+      `is sequence, which keeps the sources in their order, but shuffle.kind is ${shuffle.kind}; leave one out`,
+    )
+  if (order === 'mixture' && shuffle?.kind === 'none')
+    contradiction('is mixture, which is shuffled, but shuffle.kind is none; leave one out')
+})
+
+export type SftRecipe = z.output<typeof sftSchema>
+
+export const sft = defineKind<SftRecipe, SftLock>({
+  kind: 'sft',
+  schema: sftSchema,
+  entries: ({ splits }) =>
+    Object.entries(splits).flatMap(([split, entries]) =>
+      (entries as unknown as readonly RecipeSource[]).map((entry, i) => ({
+        entry,
+        where: `splits.${split}[${i}]`,
+      })),
+    ),
+  lock: lockSft,
+})
+
+async function lockSft(recipe: SftRecipe, locking: Locking): Promise<SftLock> {
+  const lockSplit = (split: string) =>
+    locking.sources(
+      ((recipe.splits[split] ?? []) as unknown as readonly RecipeSource[]).map((entry, i) => ({
+        entry: withPolicies(entry, recipe),
+        where: `splits.${split}[${i}]`,
+      })),
+    )
+  const splitOrder = splitOrderOf(recipe)
+  const tokenizer = await locking.tokenizer(recipe.tokenizer)
+  return {
+    schema: 1,
+    kind: 'sft',
+    name: recipe.name,
+    tokenizer,
+    template: lockTemplate(recipe),
+    maxSeqLen: recipe.maxSeqLen,
+    shardTokens: recipe.shardTokens,
+    dtype: recipe.dtype,
+    shuffle: shuffleOf(recipe),
+    onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
+    ...(splitOrder === undefined ? {} : { splitOrder }),
+    splits: await eachSplit(splitOrder ?? usualSplits, lockSplit),
+  }
+}
+
+/** Only what is not val and train, which a lock has both of, needs an order of its own: the recipe's, train last. */
+function splitOrderOf({ splits }: SftRecipe): readonly string[] | undefined {
+  const names = Object.keys(splits)
+  if (names.every((name) => name === 'val' || name === 'train')) return undefined
+  return [...names.filter((name) => name !== 'train'), ...names.filter((name) => name === 'train')]
+}
+
+async function eachSplit<T>(names: readonly string[], of: (name: string) => Promise<T>) {
+  const splits: Record<string, T> = {}
+  for (const name of names) splits[name] = await of(name)
+  return splits
+}
+
+/** The order of the splits: `order: sequence` is another way to say that nothing is shuffled. */
+function shuffleOf({
+  order,
+  shuffle = { kind: order === 'sequence' ? 'none' : 'python', seed: 42 },
+}: SftRecipe): SftLock['shuffle'] {
+  return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
+}
+
+function lockTemplate(recipe: SftRecipe): SftLock['template'] {
+  const { name, version, specials, options } = templateOf(recipe.template)
+  if (options === undefined) return { name, version, specials }
+  const { maskAssistantHeader = options.maskAssistantHeader ?? false } = recipe
+  return { name, version, specials, options: { maskAssistantHeader } }
+}
+
+/** A source's policies for rows are its own, else the recipe's. */
+function withPolicies(source: RecipeSource, { onUntrained, tooLong }: SftRecipe): RecipeSource {
+  return { ...source, onUntrained: source.onUntrained ?? onUntrained, tooLong: source.tooLong ?? tooLong }
+}
