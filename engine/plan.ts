@@ -20,6 +20,7 @@ import {
 import { parseRecipe } from '../recipe/parse.ts'
 import { resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
+import { outputFormatOf } from '../stages/outputs/index.ts'
 import { eachRecord } from '../store/list.ts'
 import type { ManagedStore } from '../store/managed-store.ts'
 import type { BlobRef, Digest, Json, StageRecord } from '../store/types.ts'
@@ -208,9 +209,9 @@ class PlanRunner extends LocalRunner {
         }
       }
       case 'shard':
-        return { key, outputs: { tokens: output('tokens'), mask: output('mask') }, stats: {} }
+        return { key, outputs: shardOutputs(call, output), stats: {} }
       case 'verify':
-        return { key, outputs: {}, stats: { tokens: 0 } }
+        return { key, outputs: {}, stats: { tokens: 0, conversations: 0 } }
       case 'overlap':
         return { key, outputs: {}, stats: { overlap: 0 } }
     }
@@ -230,6 +231,12 @@ class PlanRunner extends LocalRunner {
     }
     return `its input is made anew (${[...makers].join(', ')})`
   }
+}
+
+/** A shard has a file for each role of its format. */
+function shardOutputs({ params }: StageCall, output: (name: string) => BlobRef): Record<string, BlobRef> {
+  const { format } = outputFormatOf((params as { output?: Json }).output)
+  return Object.fromEntries(format.files.map(({ role }) => [role, output(role)]))
 }
 
 /** The difference to the record of the same stage that differs least. */

@@ -1,51 +1,66 @@
 import { createHash } from 'node:crypto'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { ShardmillError } from '../errors/index.ts'
+import { DiskFile } from '../stages/outputs/byte-files.ts'
+import { type ByteFile, verifyError } from '../stages/outputs/define-output.ts'
 import type { ManifestFile } from './manifest.ts'
 
-/** A file read once from front to back, hashed on the way. */
-export class CheckedFile {
-  readonly size: number
-  private readonly file: Awaited<ReturnType<typeof open>>
-  private readonly hash = createHash('sha256')
+const readBytes = 1 << 20
 
-  private constructor(file: Awaited<ReturnType<typeof open>>, size: number) {
+/** A file that is hashed as far as it is read from front to back. */
+export class CheckedFile implements ByteFile {
+  readonly name: string
+  readonly size: number
+  private readonly file: DiskFile
+  private readonly report: (bytes: number) => void
+  private readonly hash = createHash('sha256')
+  private hashed = 0
+
+  private constructor(file: DiskFile, report: (bytes: number) => void) {
+    this.name = file.name
+    this.size = file.size
     this.file = file
-    this.size = size
+    this.report = report
   }
 
-  static async open(dir: string, { path, bytes }: ManifestFile): Promise<CheckedFile> {
+  /** Throws VERIFY errors when it is not there or not as long as the manifest says. `report` hears of bytes hashed. */
+  static async open(
+    dir: string,
+    { path, bytes }: ManifestFile,
+    report: (bytes: number) => void = () => {},
+  ): Promise<CheckedFile> {
     let size: number
     try {
       size = (await stat(join(dir, path))).size
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException
-      throw new ShardmillError('VERIFY', code === 'ENOENT' ? 'is missing' : `cannot be read (${code})`, {
-        at: { file: path },
-      })
+      throw verifyError(path, code === 'ENOENT' ? 'is missing' : `cannot be read (${code})`)
     }
-    if (size !== bytes)
-      throw new ShardmillError('VERIFY', `is ${size} bytes long, the manifest says ${bytes}`, {
-        at: { file: path },
-      })
-    return new CheckedFile(await open(join(dir, path), 'r'), size)
+    if (size !== bytes) throw verifyError(path, `is ${size} bytes long, the manifest says ${bytes}`)
+    return new CheckedFile(new DiskFile(await open(join(dir, path), 'r'), path, size), report)
   }
 
-  async take(length: number): Promise<Uint8Array> {
-    const bytes = new Uint8Array(Math.min(length, this.size))
-    let done = 0
-    while (done < bytes.length) {
-      const { bytesRead } = await this.file.read(bytes, done, bytes.length - done, null)
-      if (bytesRead === 0) break
-      done += bytesRead
-    }
-    this.hash.update(bytes.subarray(0, done))
-    return bytes.subarray(0, done)
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = await this.file.read(offset, length)
+    if (offset === this.hashed) this.add(bytes)
+    return bytes
   }
 
-  digest(): string {
+  /** The next bytes from the front, at most `length`. */
+  take(length: number): Promise<Uint8Array<ArrayBuffer>> {
+    return this.read(this.hashed, Math.min(length, this.size - this.hashed))
+  }
+
+  /** sha256 of all of it, which reads what has not been read in order. */
+  async digest(): Promise<string> {
+    while (this.hashed < this.size) await this.take(readBytes)
     return this.hash.digest('hex')
+  }
+
+  private add(bytes: Uint8Array): void {
+    this.hash.update(bytes)
+    this.hashed += bytes.length
+    this.report(bytes.length)
   }
 
   close(): Promise<void> {

@@ -3,14 +3,13 @@ import { ShardmillError } from '../errors/index.ts'
 import { openStore } from '../stages/open-store.ts'
 import { readTokenizer } from '../stages/tokenizers/index.ts'
 import { decodeVocabulary, type StoredVocabulary } from '../stages/tokenizers/vocabulary.ts'
-import { readManifest } from './manifest.ts'
+import { findFolder } from './find-folder.ts'
 
 /** The vocabulary a shard was made with: from the store, or, when it is gone there, from the tiktoken package. */
 export async function loadVocabulary(shard: string, storeLocation: string): Promise<StoredVocabulary> {
-  const dir = dirname(shard)
-  const manifest = await readManifest(dir)
+  const manifest = (await findFolder(shard))?.manifest
   if (manifest === undefined)
-    throw new ShardmillError('OUTPUT', `${dir} has no manifest.json, which tells the tokenizer`, {
+    throw new ShardmillError('OUTPUT', `${dirname(shard)} has no manifest.json, which tells the tokenizer`, {
       hint: 'Name a shard in a folder that `shardmill build --out` has written.',
     })
   const stored = manifest.stages.find(({ stage }) => stage === 'tokenizer')?.outputs['vocabulary']

@@ -17,14 +17,12 @@ import { pythonJson } from './python-json.ts'
 
 export { configName, manifestName, provenanceName, rejectedName } from './names.ts'
 
-const fileRoles = ['tokens', 'mask', 'config', 'rejected'] as const
-export type FileRole = (typeof fileRoles)[number]
-
 export interface ManifestFile {
   readonly path: string
   readonly bytes: number
   readonly sha256: Digest
-  readonly role: FileRole
+  /** `config`, `rejected`, or what the output format calls it: `tokens`, `mask`, … */
+  readonly role: string
   readonly split?: string
   readonly tokens?: number
   /** Key of the stage that made it. */
@@ -154,10 +152,11 @@ const manifestSchema = z.looseObject({
   bosId: z.int(),
   files: z.array(
     z.looseObject({
-      path: z.string().regex(/^[^/\\\0]+$/),
+      // At most one folder deep, and never outside.
+      path: z.string().regex(/^(?!\.\.?\/)(?:[^/\\\0]+\/)?(?!\.\.?$)[^/\\\0]+$/),
       bytes: z.int().nonnegative(),
       sha256: digestSchema,
-      role: z.enum(fileRoles),
+      role: z.string(),
     }),
   ),
   stages: z.array(z.looseObject({ key: digestSchema })),

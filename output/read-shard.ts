@@ -1,15 +1,26 @@
-/** Conversations out of a shard pair, found by their BOS. */
-import { open, stat } from 'node:fs/promises'
+/** Conversations out of a shard, for people to look at. */
+import { open } from 'node:fs/promises'
+import { join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import { type Dtype, decodeHead, headBytes, tokenWidth, valuesOf } from '../stages/outputs/llmc-bin.ts'
+import { DiskFile } from '../stages/outputs/byte-files.ts'
+import type { Dtype, Piece, ShardReader, Values } from '../stages/outputs/define-output.ts'
+import { findFolder } from './find-folder.ts'
+import { asSft, formatOf, namesOfShard } from './find-shard.ts'
 
 export interface ShardConversation {
   /** Position of its first token in the shard. */
   readonly start: number
-  readonly ids: Uint16Array | Uint32Array
-  readonly mask: Uint16Array | Uint32Array
+  readonly ids: Values
+  readonly mask: Piece['mask']
   /** False when it begins before or ends after this shard. */
   readonly whole: boolean
+}
+
+interface Wanted {
+  /** A token's position in the shard. */
+  readonly at: number
+  readonly conversations: number
+  readonly bosId: number
 }
 
 const stepTokens = 1 << 16
@@ -17,124 +28,107 @@ const stepTokens = 1 << 16
 /** `conversations` conversations from the one that holds token `at`; reads no more of the files than that needs. */
 export async function readShard(
   path: string,
-  wanted: { at: number; conversations: number; bosId: number },
-): Promise<{ dtype: Dtype; tokens: number; conversations: ShardConversation[] }> {
-  if (/_mask\.bin$/.test(path))
-    throw new ShardmillError('USAGE', `${path} is a mask shard`, {
-      hint: `Name its token shard: ${path.replace(/_mask\.bin$/, '.bin')}`,
+  wanted: Wanted,
+): Promise<{ format: string; dtype: Dtype; tokens: number; conversations: ShardConversation[] }> {
+  const folder = await findFolder(path)
+  if (folder === undefined)
+    throw new ShardmillError('OUTPUT', `${path} lies in no folder with a manifest.json`, {
+      hint: 'Name a shard in a folder that `shardmill build --out` has written.',
     })
-  const tokens = await ShardFile.open(path)
+  const { dir, name } = folder
+  const manifest = asSft(folder.manifest, dir)
+  const { format, facts } = formatOf(manifest)
+  const names = namesOfShard(dir, name, manifest)
+  const files: Record<string, DiskFile> = {}
   try {
-    const mask = await ShardFile.open(path.replace(/\.bin$/, '_mask.bin'))
-    try {
-      if (mask.tokens !== tokens.tokens || mask.dtype !== tokens.dtype)
-        throw new ShardmillError(
-          'VERIFY',
-          'does not belong to its token shard: they differ in length or type',
-          { at: { file: mask.path } },
-        )
-      if (wanted.at >= tokens.tokens)
-        throw new ShardmillError(
-          'USAGE',
-          `--at ${wanted.at} is past the end: ${path} has ${tokens.tokens} tokens`,
-        )
-      const conversations: ShardConversation[] = []
-      let start = await tokens.lastBefore(wanted.at, wanted.bosId)
-      while (conversations.length < wanted.conversations && start < tokens.tokens) {
-        const end = await tokens.next(start + 1, wanted.bosId)
-        const ids = await tokens.read(start, end)
-        conversations.push({
-          start,
-          ids,
-          mask: await mask.read(start, end),
-          whole: ids[0] === wanted.bosId && end < tokens.tokens,
-        })
-        start = end
-      }
-      return { dtype: tokens.dtype, tokens: tokens.tokens, conversations }
-    } finally {
-      await mask.close()
-    }
+    for (const [role, file] of Object.entries(names)) files[role] = await openFile(join(dir, file))
+    const reader = await format.open(files, facts)
+    const tokens = reader.tokens ?? manifest.files.find((file) => file.path === name)?.tokens ?? 0
+    if (wanted.at >= tokens)
+      throw new ShardmillError('USAGE', `--at ${wanted.at} is past the end: ${path} has ${tokens} tokens`)
+    const conversations = await (reader.range === undefined
+      ? wholeConversations(reader, wanted)
+      : conversationsByBos(reader.range, tokens, wanted))
+    return { format: format.name, dtype: facts.dtype, tokens, conversations }
   } finally {
-    await tokens.close()
+    for (const file of Object.values(files)) await file.close()
   }
 }
 
-class ShardFile {
-  readonly path: string
-  readonly dtype: Dtype
-  readonly tokens: number
-  private readonly file: Awaited<ReturnType<typeof open>>
-
-  private constructor(
-    path: string,
-    file: Awaited<ReturnType<typeof open>>,
-    head: { dtype: Dtype; tokens: number },
-  ) {
-    this.path = path
-    this.file = file
-    this.dtype = head.dtype
-    this.tokens = head.tokens
+async function openFile(path: string): Promise<DiskFile> {
+  try {
+    const file = await open(path, 'r')
+    return new DiskFile(file, path, (await file.stat()).size)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    throw new ShardmillError(
+      'OUTPUT',
+      `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`,
+      { hint: 'Name a shard in a folder that `shardmill build --out` has written.' },
+    )
   }
+}
 
-  static async open(path: string): Promise<ShardFile> {
-    let file: Awaited<ReturnType<typeof open>>
-    try {
-      file = await open(path, 'r')
-    } catch (error) {
-      const { code } = error as NodeJS.ErrnoException
-      throw new ShardmillError(
-        'OUTPUT',
-        `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`,
-        { hint: 'Name a token shard in a folder that `shardmill build --out` has written.' },
-      )
-    }
-    try {
-      const head = new Uint8Array(headBytes)
-      const { bytesRead } = await file.read(head, 0, headBytes, 0)
-      return new ShardFile(path, file, decodeHead(head.subarray(0, bytesRead), (await stat(path)).size, path))
-    } catch (error) {
-      await file.close()
-      throw error
+/** From a format that keeps conversations apart. */
+async function wholeConversations(
+  reader: ShardReader,
+  { at, conversations }: Wanted,
+): Promise<ShardConversation[]> {
+  const found: ShardConversation[] = []
+  let start = 0
+  for await (const { ids, mask, lengths = [] } of reader.pieces()) {
+    let from = 0
+    for (const length of lengths) {
+      if (start + length > at) {
+        const part = { ids: ids.slice(from, from + length), mask: mask.slice(from, from + length) }
+        found.push({ start, ...part, whole: true })
+        if (found.length === conversations) return found
+      }
+      from += length
+      start += length
     }
   }
+  return found
+}
 
-  async read(from: number, to: number): Promise<Uint16Array | Uint32Array> {
-    const width = tokenWidth(this.dtype)
-    const bytes = new Uint8Array((to - from) * width)
-    for (let done = 0; done < bytes.length; ) {
-      const { bytesRead } = await this.file.read(
-        bytes,
-        done,
-        bytes.length - done,
-        headBytes + from * width + done,
-      )
-      if (bytesRead === 0) throw new ShardmillError('VERIFY', 'ends early', { at: { file: this.path } })
-      done += bytesRead
-    }
-    return valuesOf(bytes, this.dtype)
+/** From a run of tokens: a conversation begins with BOS. */
+async function conversationsByBos(
+  range: NonNullable<ShardReader['range']>,
+  tokens: number,
+  { at, conversations: count, bosId }: Wanted,
+): Promise<ShardConversation[]> {
+  const conversations: ShardConversation[] = []
+  let start = await lastBefore(range, at, bosId)
+  while (conversations.length < count && start < tokens) {
+    const end = await next(range, start + 1, tokens, bosId)
+    const { ids, mask } = await range(start, end)
+    const own = { ids: ids.slice(), mask: mask.slice() }
+    conversations.push({ start, ...own, whole: own.ids[0] === bosId && end < tokens })
+    start = end
   }
+  return conversations
+}
 
-  /** The last `id` at or before `at`, or 0. */
-  async lastBefore(at: number, id: number): Promise<number> {
-    for (let end = at + 1; end > 0; end -= stepTokens) {
-      const from = Math.max(0, end - stepTokens)
-      const found = (await this.read(from, end)).lastIndexOf(id)
-      if (found >= 0) return from + found
-    }
-    return 0
+/** The last `id` at or before `at`, or 0. */
+async function lastBefore(range: NonNullable<ShardReader['range']>, at: number, id: number): Promise<number> {
+  for (let end = at + 1; end > 0; end -= stepTokens) {
+    const from = Math.max(0, end - stepTokens)
+    const found = (await range(from, end)).ids.lastIndexOf(id)
+    if (found >= 0) return from + found
   }
+  return 0
+}
 
-  /** The first `id` at or after `from`, or the end. */
-  async next(from: number, id: number): Promise<number> {
-    for (let at = from; at < this.tokens; at += stepTokens) {
-      const found = (await this.read(at, Math.min(this.tokens, at + stepTokens))).indexOf(id)
-      if (found >= 0) return at + found
-    }
-    return this.tokens
+/** The first `id` at or after `from`, or the end. */
+async function next(
+  range: NonNullable<ShardReader['range']>,
+  from: number,
+  tokens: number,
+  id: number,
+): Promise<number> {
+  for (let at = from; at < tokens; at += stepTokens) {
+    const found = (await range(at, Math.min(tokens, at + stepTokens))).ids.indexOf(id)
+    if (found >= 0) return at + found
   }
-
-  close(): Promise<void> {
-    return this.file.close()
-  }
+  return tokens
 }

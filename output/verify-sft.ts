@@ -1,51 +1,51 @@
-/** What verifying a folder of kind sft checks: shard pairs, their numbering and counts, config.json. */
+/** What verifying a folder of kind sft checks: shards, their numbering and counts, config.json. */
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isShardmillError, ShardmillError } from '../errors/index.ts'
-import {
-  checkValues,
-  decodeHead,
-  headBytes,
-  shardNames,
-  tokenWidth,
-  valuesOf,
-} from '../stages/outputs/llmc-bin.ts'
+import { isShardmillError } from '../errors/index.ts'
+import { checkValues } from '../stages/outputs/check-values.ts'
+import { verifyError } from '../stages/outputs/define-output.ts'
+import { shardNames, shardOf } from '../stages/outputs/index.ts'
 import { CheckedFile } from './checked-file.ts'
+import { formatOf, mainFiles } from './find-shard.ts'
 import type { Checked, CheckedFolder } from './kinds/define-kind.ts'
 import type { SftFacts } from './kinds/sft.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 import { configName, manifestName } from './names.ts'
 
-const windowTokens = 1 << 20
-
 type SftManifest = Manifest & SftFacts
 
 export async function checkSft(folder: CheckedFolder): Promise<Checked> {
-  const { dir, problem, report, signal } = folder
+  const { dir, problem, signal } = folder
   const manifest = folder.manifest as SftManifest
   const checked = { tokens: 0, trained: 0, shards: 0 }
+  const { format } = formatOf(manifest)
+  const main = format.files[0]!.role
   for (const file of manifest.files) {
     signal.throwIfAborted()
-    if (file.role === 'mask') continue
-    if (file.role !== 'tokens') {
-      await folder.digest(file)
+    if (file.role !== main) {
+      // The other files of a shard are read with its main file.
+      if (!format.files.some(({ role }) => role === file.role)) await folder.digest(file)
       continue
     }
-    const mask = manifest.files.find(
-      (other) => other.role === 'mask' && other.path === file.path.replace(/\.bin$/, '_mask.bin'),
+    const names = shardNames(format, shardOf(format, file.path)?.stem ?? file.path)
+    const files = format.files.map(({ role }) =>
+      role === main
+        ? file
+        : manifest.files.find((other) => other.role === role && other.path === names[role]),
     )
-    if (mask === undefined) {
-      problem(file, 'has no mask file in the manifest')
+    const missing = format.files.filter((_, i) => files[i] === undefined).map(({ role }) => role)
+    if (missing.length > 0) {
+      problem(file, `has no ${missing.join(' and no ')} file in the manifest`)
       continue
     }
     try {
-      const { tokens, trained } = await verifyPair(dir, file, mask, manifest, problem, report, signal)
+      const { tokens, trained } = await verifyShard(files as ManifestFile[], manifest, folder)
       checked.tokens += tokens
       checked.trained += trained
       checked.shards++
     } catch (error) {
       if (!isShardmillError(error, 'VERIFY')) throw error
-      problem(error.at?.file === mask.path ? mask : file, error.why)
+      problem(files.find((found) => found?.path === error.at?.file) ?? file, error.why)
     }
   }
   checkNumbering(manifest, problem)
@@ -53,70 +53,51 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
   return checked
 }
 
-async function verifyPair(
-  dir: string,
-  tokensFile: ManifestFile,
-  maskFile: ManifestFile,
+async function verifyShard(
+  files: readonly ManifestFile[],
   manifest: SftManifest,
-  problem: (file: ManifestFile, why: string) => void,
-  report: (bytes: number) => void,
-  signal: AbortSignal,
+  { dir, problem, report, signal }: CheckedFolder,
 ): Promise<{ tokens: number; trained: number }> {
-  const tokens = await CheckedFile.open(dir, tokensFile)
-  const mask = await CheckedFile.open(dir, maskFile).catch(async (error) => {
-    await tokens.close()
-    throw error
-  })
+  const { format, facts } = formatOf(manifest)
+  const main = files[0]!
+  const opened: Record<string, CheckedFile> = {}
   try {
-    const [head, maskHead] = [
-      decodeHead(await tokens.take(headBytes), tokens.size, tokensFile.path),
-      decodeHead(await mask.take(headBytes), mask.size, maskFile.path),
-    ]
-    const fail = (file: ManifestFile, why: string): never => {
-      throw new ShardmillError('VERIFY', why, { at: { file: file.path } })
+    for (const file of files) opened[file.role] = await CheckedFile.open(dir, file, report)
+    const reader = await format.open(opened, facts)
+    const names = { tokens: main.path, mask: opened['mask']?.name ?? main.path }
+    const checkCount = (tokens: number) => {
+      if (main.tokens !== tokens)
+        throw verifyError(main.path, `has ${tokens} tokens, the manifest says ${main.tokens}`)
     }
-    if (head.dtype !== manifest.dtype) fail(tokensFile, `is ${head.dtype}, expected ${manifest.dtype}`)
-    if (maskHead.dtype !== head.dtype)
-      fail(maskFile, `is ${maskHead.dtype}, but its token file is ${head.dtype}`)
-    if (maskHead.tokens !== head.tokens)
-      fail(maskFile, `has ${maskHead.tokens} values, but its token file has ${head.tokens}`)
-    if (tokensFile.tokens !== head.tokens)
-      fail(tokensFile, `has ${head.tokens} tokens, the manifest says ${tokensFile.tokens}`)
-    const width = tokenWidth(head.dtype)
+    if (reader.tokens !== undefined) checkCount(reader.tokens)
+    let tokens = 0
     let trained = 0
-    for (let at = 0; at < head.tokens; at += windowTokens) {
+    for await (const piece of reader.pieces()) {
       signal.throwIfAborted()
-      const count = Math.min(windowTokens, head.tokens - at)
-      const ids = valuesOf(await tokens.take(count * width), head.dtype)
-      const values = valuesOf(await mask.take(count * width), head.dtype)
-      trained += checkValues(ids, values, manifest.vocabularySize, at, {
-        tokens: tokensFile.path,
-        mask: maskFile.path,
-      })
-      report(2 * count * width)
+      trained += checkValues(piece, manifest.vocabularySize, tokens, names)
+      tokens += piece.ids.length
     }
-    for (const [open, file] of [
-      [tokens, tokensFile],
-      [mask, maskFile],
-    ] as const) {
-      const digest = open.digest()
+    checkCount(tokens)
+    for (const file of files) {
+      const digest = await opened[file.role]!.digest()
       if (digest !== file.sha256) problem(file, `has sha256 ${digest}, expected ${file.sha256}`)
     }
-    return { tokens: head.tokens, trained }
+    return { tokens, trained }
   } finally {
-    await tokens.close()
-    await mask.close()
+    for (const file of Object.values(opened)) await file.close()
   }
 }
 
 /** The first split from 0, the next going on after it, no gaps; tokens add up to what the splits say. */
 function checkNumbering(manifest: SftManifest, problem: (file: string, why: string) => void): void {
+  const { format } = formatOf(manifest)
+  const { role } = format.files[0]!
   let number = 0
   for (const [split, said] of Object.entries(manifest.splits)) {
     const facts = said as { shards?: number; tokens?: number } | undefined
-    const shards = manifest.files.filter((file) => file.role === 'tokens' && file.split === split)
-    for (const file of shards) {
-      const expected = shardNames(split, number++).tokens
+    const shards = mainFiles(manifest, split)
+    for (const [i, file] of shards.entries()) {
+      const expected = shardNames(format, format.stem(split, number++, i))[role]
       if (file.path !== expected) problem(file.path, `stands where ${expected} was expected`)
     }
     const tokens = shards.reduce((sum, file) => sum + (file.tokens ?? 0), 0)

@@ -1,6 +1,6 @@
 /** What the parts of a build share: what they need to know, how lists are cut into pages, and small helpers. */
 import type { Digest } from '../store/types.ts'
-import type { LockedFile } from './lock.ts'
+import type { LockedFile, LockedOutput } from './lock.ts'
 import type { Settings } from './results.ts'
 import type { Runner, StageResult } from './stage.ts'
 
@@ -14,6 +14,8 @@ export interface Context {
 /** Of kind sft. */
 export interface ShardContext extends Context {
   readonly dtype: 'uint16' | 'uint32'
+  /** The output format as the shard and verify stages take it; absent: llm.c pairs. */
+  readonly output?: Omit<LockedOutput, 'cut'>
 }
 
 export interface Common {

@@ -54,6 +54,18 @@ export interface LockedSource {
   readonly tooLong?: 'drop' | 'fail'
 }
 
+/** An output format: what the shard stage needs to know of it, and how it wants its shards cut. */
+export interface LockedOutput {
+  readonly format: string
+  readonly version: number
+  readonly options?: { readonly [name: string]: Json }
+  /** Absent: after every shardTokens tokens, where a conversation may go on in the next shard. */
+  readonly cut?: Cut
+}
+
+/** How a split is cut into shards: between conversations, or between rows that are packed from them. */
+export type Cut = 'conversations' | { readonly rowTokens: number; readonly buffer: number }
+
 /** What the locks of all kinds have. */
 export interface CommonLock {
   readonly schema: 1
@@ -84,6 +96,8 @@ export interface CommonLock {
 export interface SftLock extends CommonLock {
   readonly kind: 'sft'
   readonly shardTokens: number
+  /** Of all files; absent: llm.c pairs. */
+  readonly output?: LockedOutput
   readonly dtype: 'auto' | 'uint16' | 'uint32'
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
 }

@@ -5,8 +5,10 @@ import type { Long } from './stage.ts'
 
 export interface ShardResult {
   readonly tokens: number
-  readonly tokenFile: BlobRef
-  readonly maskFile: BlobRef
+  /** Conversations that begin in it. */
+  readonly conversations: number
+  /** Its files by role. */
+  readonly files: Readonly<Record<string, BlobRef>>
   readonly shardKey: Digest
   readonly verifyKey: Digest
 }

@@ -1,6 +1,6 @@
 /** A split's shards: each written from its segment, then read again and held against it. */
 import type { BlobRef, Digest } from '../store/types.ts'
-import { fanOut, number, type ShardContext } from './context.ts'
+import { fanOut, number, present, type ShardContext } from './context.ts'
 import type { ShardResult } from './results.ts'
 import type { Long, Part, Runner } from './stage.ts'
 
@@ -25,22 +25,27 @@ async function buildShardPage(
 async function buildShard(
   segment: Digest,
   title: string,
-  { dtype, vocabularySize, bosId }: ShardContext,
+  { dtype, vocabularySize, bosId, output }: ShardContext,
   run: Runner,
 ): Promise<ShardResult> {
-  const shard = await run.stage({ stage: 'shard', title, params: { dtype }, inputs: { segment } })
-  const tokenFile = shard.outputs['tokens']!
-  const maskFile = shard.outputs['mask']!
+  const format = present('output', output)
+  const shard = await run.stage({
+    stage: 'shard',
+    title,
+    params: { dtype, ...(output === undefined ? {} : { bosId }), ...format },
+    inputs: { segment },
+  })
+  const digests = Object.entries(shard.outputs).map(([role, { digest }]) => [role, digest] as const)
   const verified = await run.stage({
     stage: 'verify',
     title,
-    params: { dtype, vocabularySize, bosId },
-    inputs: { segment, tokens: tokenFile.digest, mask: maskFile.digest },
+    params: { dtype, vocabularySize, bosId, ...format },
+    inputs: { segment, ...Object.fromEntries(digests) },
   })
   return {
     tokens: number(verified, 'tokens'),
-    tokenFile,
-    maskFile,
+    conversations: number(verified, 'conversations'),
+    files: shard.outputs,
     shardKey: shard.key,
     verifyKey: verified.key,
   }

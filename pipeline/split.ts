@@ -55,6 +55,7 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
           ? { kind: 'none' }
           : { kind: settings.shuffle.kind, seed: settings.shuffle.seed },
       shardTokens: settings.shardTokens,
+      ...present('cut', settings.output?.cut),
       sources: sources.map(({ seed, start, stop, step, repeat, onUntrained, tooLong }) => ({
         ...{ seed, start, stop, step, repeat },
         ...present('onUntrained', onUntrained),

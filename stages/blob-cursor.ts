@@ -47,16 +47,22 @@ export class BlobCursor {
 
   /** Expects the end: reads on, so that the digest of the whole is checked. */
   async end(): Promise<void> {
-    let rest = this.chunk.length - this.at
-    for (;;) {
-      const next = await this.source.next()
-      if (next.done === true) break
-      rest += next.value.length
-    }
+    const rest = await this.drain()
     if (rest > 0) {
       throw new ShardmillError('CORRUPT_BLOB', `blob ${this.digest} has ${rest} bytes too many`, {
         details: { digest: this.digest },
       })
+    }
+  }
+
+  /** Reads on to the end, so that the digest of the whole is checked; returns how many bytes that was. */
+  async drain(): Promise<number> {
+    let rest = this.chunk.length - this.at
+    this.at = this.chunk.length
+    for (;;) {
+      const next = await this.source.next()
+      if (next.done === true) return rest
+      rest += next.value.length
     }
   }
 }

@@ -1,17 +1,25 @@
 /**
- * shard: one segment → a token shard and its mask shard.
+ * shard: one segment → the files of a shard, in the recipe's output format.
  *
- * In:  a segment (which rows, where they lie).   Out: two files in llm.c's format.
+ * In:  a segment (which rows, where they lie).   Out: the format's files, by role.
  * Rows are read in the order they lie in their blocks and put where they belong, a window of the shard at a time,
  * so memory does not grow with the shard; every row read is checked against its fingerprint.
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { ShardmillError } from '../errors/index.ts'
-import type { BlobWriter, Digest } from '../store/types.ts'
+import type { BlobRef, BlobWriter, Digest, Json } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
-import { type Dtype, encodeHead, tokenWidth } from './outputs/llmc-bin.ts'
+import { type Dtype, type Values, valuesArray, type Window } from './outputs/define-output.ts'
+import { outputFormatOf } from './outputs/index.ts'
 import { decodeSegment, type Segment } from './segment.ts'
 import { fingerprint, recordBytes } from './token-block.ts'
+
+interface Params {
+  readonly dtype: Dtype
+  /** Both absent: llm.c pairs. */
+  readonly output?: Json
+  readonly bosId?: number
+}
 
 /** Tokens put together at a time. */
 const windowTokens = 4 << 20
@@ -22,43 +30,39 @@ const readBytes = 1 << 20
 export const shard = defineStage({
   name: 'shard',
   async run(call, { store, signal, progress }) {
-    const { dtype } = paramsOf<{ dtype: Dtype }>(call)
+    const { dtype, output, bosId = 0 } = paramsOf<Params>(call)
+    const { format, options } = outputFormatOf(output)
     const segment = decodeSegment(await store.readBlobBytes(input(call, 'segment')))
     const files: number[] = []
-    const tokenWriter = await store.createBlob()
-    const maskWriter = await store.createBlob()
+    const writers: Record<string, BlobWriter> = {}
+    let trained = 0
+    let passes = 0
+    function* windows(): Generator<Window> {
+      const filler = new WindowFiller(segment, files, dtype)
+      const first = passes++ === 0
+      for (const window of filler.fill()) {
+        signal.throwIfAborted()
+        yield window
+        if (!first) continue // a format may go over the shard again; that is no news
+        trained += window.trained
+        progress.tokens(window.tokens.length)
+        progress.done(filler.done, segment.total)
+      }
+    }
     try {
       for (const { tokens } of segment.blocks) files.push(openSync(await store.localFile(tokens), 'r'))
-      const head = encodeHead(dtype, segment.total)
-      await tokenWriter.write(head)
-      await maskWriter.write(head)
-      const windows = new WindowFiller(segment, files, dtype)
-      let trained = 0
-      for (const { tokens, mask, trained: more } of windows.fill()) {
-        signal.throwIfAborted()
-        await writeValues(tokenWriter, tokens)
-        await writeValues(maskWriter, mask)
-        trained += more
-        progress.tokens(tokens.length)
-        progress.done(windows.done, segment.total)
-      }
-      return {
-        outputs: { tokens: await tokenWriter.commit(), mask: await maskWriter.commit() },
-        stats: { tokens: segment.total, trainedTokens: trained },
-      }
+      for (const { role } of format.files) writers[role] = await store.createBlob()
+      const content = { dtype, bosId, tokens: segment.total, lengths: segment.tokens, windows }
+      await format.write(content, writers, options)
+      const outputs: Record<string, BlobRef> = {}
+      for (const { role } of format.files) outputs[role] = await writers[role]!.commit()
+      return { outputs, stats: { tokens: segment.total, trainedTokens: trained } }
     } finally {
       for (const file of files) closeSync(file)
-      await tokenWriter.abort()
-      await maskWriter.abort()
+      for (const writer of Object.values(writers)) await writer.abort()
     }
   },
 })
-
-type Values = Uint16Array | Uint32Array
-
-async function writeValues(writer: BlobWriter, values: Values): Promise<void> {
-  await writer.write(new Uint8Array(values.buffer, values.byteOffset, values.byteLength))
-}
 
 class WindowFiller {
   done = 0
@@ -75,8 +79,8 @@ class WindowFiller {
     this.segment = segment
     this.files = files
     const length = Math.min(windowTokens, segment.total)
-    this.tokens = tokenWidth(dtype) === 2 ? new Uint16Array(length) : new Uint32Array(length)
-    this.mask = tokenWidth(dtype) === 2 ? new Uint16Array(length) : new Uint32Array(length)
+    this.tokens = valuesArray(dtype, length)
+    this.mask = valuesArray(dtype, length)
   }
 
   /** Yields the shard's tokens and masks, a window at a time; the arrays are reused. */

@@ -28,6 +28,8 @@ interface Slice {
 interface Params {
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed?: number }
   readonly shardTokens: number
+  /** Absent: a conversation may go on in the next shard. */
+  readonly cut?: 'conversations'
   readonly sources: readonly Slice[]
 }
 
@@ -71,7 +73,7 @@ export const shuffle = defineStage({
     reorder(order, params.shuffle)
     // The next segments are made while the last ones are on their way to the disk.
     const segments: Promise<BlobRef>[] = []
-    for (const segment of rows.segments(order, params.shardTokens)) {
+    for (const segment of rows.segments(order, params)) {
       signal.throwIfAborted()
       const written = store.putBlob(encodeSegment(segment))
       written.catch(() => {}) // it is awaited below, perhaps after another one has failed
@@ -283,8 +285,24 @@ class SplitRows {
     return { index: this.blocks[block]!.index, at: row - this.blockFirst[block]! }
   }
 
+  segments(order: Uint32Array, { shardTokens, cut }: Pick<Params, 'shardTokens' | 'cut'>) {
+    return cut === undefined ? this.cutAnywhere(order, shardTokens) : this.cutBetween(order, shardTokens)
+  }
+
+  /** Shards of whole conversations, of `shardTokens` tokens at most; one that is longer is a shard of its own. */
+  private *cutBetween(order: Uint32Array, shardTokens: number) {
+    for (let first = 0; first < order.length; ) {
+      let end = first
+      let total = 0
+      do total += this.tokens[order[end++]!]!
+      while (end < order.length && total + this.tokens[order[end]!]! <= shardTokens)
+      yield this.segment(order.subarray(first, end), total, 0)
+      first = end
+    }
+  }
+
   /** Cuts the order into shards of `shardTokens` tokens; a conversation may go on in the next one. */
-  *segments(order: Uint32Array, shardTokens: number) {
+  private *cutAnywhere(order: Uint32Array, shardTokens: number) {
     let first = 0
     let skip = 0
     while (first < order.length) {

@@ -1,94 +1,110 @@
 /**
- * verify: a shard pair, re-read from the store and held against the segment it was made from.
+ * verify: a shard, re-read from the store and held against the segment it was made from.
  *
  * Checks digests (by reading), heads, lengths, token range, mask values, that every conversation begins with BOS
  * where the segment says, and the fingerprint of every conversation that lies whole in the shard.
  */
-import { ShardmillError } from '../errors/index.ts'
-import { BlobCursor } from './blob-cursor.ts'
+import type { Digest, Json } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
-import { checkValues, type Dtype, decodeHead, headBytes, tokenWidth, valuesOf } from './outputs/llmc-bin.ts'
+import { BlobFile } from './outputs/byte-files.ts'
+import { checkValues } from './outputs/check-values.ts'
+import { type Dtype, type Piece, verifyError } from './outputs/define-output.ts'
+import { outputFormatOf } from './outputs/index.ts'
 import { decodeSegment } from './segment.ts'
 import { fingerprint } from './token-block.ts'
-
-const windowTokens = 1 << 20
 
 interface Params {
   readonly dtype: Dtype
   readonly vocabularySize: number
   readonly bosId: number
+  /** Absent: llm.c pairs. */
+  readonly output?: Json
 }
 
 export const verify = defineStage({
   name: 'verify',
   async run(call, { store, signal, progress }) {
-    const { dtype, vocabularySize, bosId } = paramsOf<Params>(call)
+    const { dtype, vocabularySize, bosId, output } = paramsOf<Params>(call)
+    const { format, options } = outputFormatOf(output)
     const segment = decodeSegment(await store.readBlobBytes(input(call, 'segment')))
-    const tokenDigest = input(call, 'tokens')
-    const maskDigest = input(call, 'mask')
-    const names = { tokens: `${call.title}, tokens`, mask: `${call.title}, mask` }
-    const fail = (why: string, file = names.tokens): never => {
-      throw new ShardmillError('VERIFY', why, {
-        at: { file },
-        details: { tokens: tokenDigest, mask: maskDigest },
-      })
+    const files: Record<string, BlobFile> = {}
+    for (const { role } of format.files) {
+      const digest: Digest = input(call, role)
+      const bytes = (await store.statBlob(digest)) ?? 0
+      files[role] = new BlobFile(store, digest, `${call.title}, ${role}`, bytes)
     }
-    const tokenCursor = new BlobCursor(store.readBlob(tokenDigest, { reuse: true }), tokenDigest)
-    const maskCursor = new BlobCursor(store.readBlob(maskDigest, { reuse: true }), maskDigest)
-    for (const [cursor, digest, file] of [
-      [tokenCursor, tokenDigest, names.tokens],
-      [maskCursor, maskDigest, names.mask],
-    ] as const) {
-      const head = decodeHead(await cursor.take(headBytes), (await store.statBlob(digest)) ?? 0, file)
-      if (head.dtype !== dtype) fail(`is ${head.dtype}, expected ${dtype}`, file)
-      if (head.tokens !== segment.total) fail(`has ${head.tokens} tokens, expected ${segment.total}`, file)
+    const main = files[format.files[0]!.role]!.name
+    const names = { tokens: main, mask: files['mask']?.name ?? main }
+    const fail = (why: string): never => {
+      throw verifyError(main, why)
     }
-    const width = tokenWidth(dtype)
-    const checker = new ConversationChecker(segment.width)
-    let place = 0
-    let placeAt = -segment.skip
-    let trained = 0
-    let starts = 0
-    for (let at = 0; at < segment.total; at += windowTokens) {
-      signal.throwIfAborted()
-      const count = Math.min(windowTokens, segment.total - at)
-      const tokens = valuesOf(await tokenCursor.take(count * width), dtype)
-      const mask = valuesOf(await maskCursor.take(count * width), dtype)
-      trained += checkValues(tokens, mask, vocabularySize, at, names)
-      for (; place < segment.places && placeAt < at + count; ) {
-        const length = segment.tokens[place]!
-        const from = Math.max(placeAt, at)
-        const to = Math.min(placeAt + length, at + count)
-        if (placeAt >= at) {
-          starts++
-          if (tokens[placeAt - at] !== bosId)
-            fail(
-              `token ${placeAt} is ${tokens[placeAt - at]}, expected the beginning of a conversation (${bosId})`,
-            )
-          checker.begin()
+    try {
+      const reader = await format.open(files, { dtype, bosId, options })
+      const checker = new ConversationChecker(segment.width)
+      let place = 0
+      let placeAt = -segment.skip
+      let at = 0
+      let trained = 0
+      let starts = 0
+      /** Conversations that the format itself kept apart. */
+      let rows = 0
+      const check = ({ ids, mask, lengths }: Piece) => {
+        const count = ids.length
+        if (at + count > segment.total) fail(`has more than ${segment.total} tokens`)
+        trained += checkValues({ ids, mask }, vocabularySize, at, names)
+        for (const length of lengths ?? []) {
+          if (length !== segment.tokens[rows])
+            fail(`row ${rows} has ${length} tokens, expected ${segment.tokens[rows] ?? 'no such row'}`)
+          rows++
         }
-        checker.add(tokens.subarray(from - at, to - at), mask.subarray(from - at, to - at))
-        if (to < placeAt + length) break // goes on in the next window or the next shard
-        if (placeAt >= 0) {
-          checker.end()
-          if (
-            checker.low !== segment.fingerprintLow[place] ||
-            checker.high !== segment.fingerprintHigh[place]
-          ) {
-            fail(`the conversation at token ${placeAt} is not the one that was put there`)
+        for (; place < segment.places && placeAt < at + count; ) {
+          const length = segment.tokens[place]!
+          const from = Math.max(placeAt, at)
+          const to = Math.min(placeAt + length, at + count)
+          if (placeAt >= at) {
+            starts++
+            if (ids[placeAt - at] !== bosId)
+              fail(
+                `token ${placeAt} is ${ids[placeAt - at]}, expected the beginning of a conversation (${bosId})`,
+              )
+            checker.begin()
           }
+          checker.add(ids.subarray(from - at, to - at), mask.subarray(from - at, to - at))
+          if (to < placeAt + length) break // goes on in the next piece or the next shard
+          if (placeAt >= 0) {
+            checker.end()
+            if (
+              checker.low !== segment.fingerprintLow[place] ||
+              checker.high !== segment.fingerprintHigh[place]
+            ) {
+              fail(`the conversation at token ${placeAt} is not the one that was put there`)
+            }
+          }
+          placeAt += length
+          place++
         }
-        placeAt += length
-        place++
+        at += count
       }
-      progress.tokens(count)
-      progress.done(at + count, segment.total)
+      if (reader.tokens !== undefined && reader.tokens !== segment.total)
+        fail(`has ${reader.tokens} tokens, expected ${segment.total}`)
+      for await (const piece of reader.pieces()) {
+        signal.throwIfAborted()
+        check(piece)
+        progress.tokens(piece.ids.length)
+        progress.done(at, segment.total)
+      }
+      if (at !== segment.total) fail(`has ${at} tokens, expected ${segment.total}`)
+      for (const file of Object.values(files)) await file.end()
+      const expected = segment.places - (segment.skip > 0 ? 1 : 0)
+      if (starts !== expected) fail(`has ${starts} conversation starts, expected ${expected}`)
+      return { outputs: {}, stats: { tokens: segment.total, trainedTokens: trained, conversations: starts } }
+    } catch (error) {
+      // A blob that is not what its digest says is made again, whatever it looked like to its reader.
+      if (!signal.aborted) for (const file of Object.values(files)) await file.end()
+      throw error
+    } finally {
+      for (const file of Object.values(files)) await file.close()
     }
-    await tokenCursor.end()
-    await maskCursor.end()
-    const expected = segment.places - (segment.skip > 0 ? 1 : 0)
-    if (starts !== expected) fail(`has ${starts} conversation starts, expected ${expected}`)
-    return { outputs: {}, stats: { tokens: segment.total, trainedTokens: trained, conversations: starts } }
   },
 })
 
@@ -115,7 +131,7 @@ class ConversationChecker {
     this.run = 0
   }
 
-  add(tokens: Uint16Array | Uint32Array, mask: Uint16Array | Uint32Array): void {
+  add(tokens: Piece['ids'], mask: Piece['mask']): void {
     this.reserve(this.count + tokens.length)
     const target = this.width === 2 ? this.halves : this.words
     target.set(tokens, this.count)

@@ -33,18 +33,24 @@ export async function inspectCommand(
       mask: Array.from(mask),
     }))
     process.stdout.write(
-      `${JSON.stringify({ schema: 1, shard: path, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
+      `${JSON.stringify({ schema: 1, shard: path, format: shard.format, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
     )
     return
   }
   const color = paint(process.stdout)
-  process.stdout.write(`${path}: ${shard.dtype}, ${count(shard.tokens)} tokens\n`)
+  process.stdout.write(`${path}: ${shard.format}, ${shard.dtype}, ${count(shard.tokens)} tokens\n`)
   for (const { start, ids, mask, whole } of shard.conversations) {
-    const trained = (mask as Uint16Array).reduce((sum, value) => sum + value, 0)
+    const trained = trainedOf(mask)
     const state = whole ? '' : ', cut at the shard’s border'
     process.stdout.write(
       `\n${color.bold(`token ${count(start)}`)}: ${count(ids.length)} tokens, ${count(trained)} trained${state}\n`,
     )
     process.stdout.write(`${spans(ids, mask).map(spanPainter(process.stdout)).join('')}\n`)
   }
+}
+
+function trainedOf(mask: ArrayLike<number>): number {
+  let trained = 0
+  for (let i = 0; i < mask.length; i++) trained += mask[i]!
+  return trained
 }

@@ -1,7 +1,7 @@
-import { basename, dirname } from 'node:path'
+import { dirname } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
 import { nearest } from '../../errors/nearest.ts'
-import { readManifest } from '../../output/manifest.ts'
+import { findFolder } from '../../output/find-folder.ts'
 import { readProvenance, type TraceNode, traceFile } from '../../output/trace.ts'
 import { cleanText } from '../clean-text.ts'
 import { bytes } from '../format-text.ts'
@@ -19,13 +19,12 @@ export async function traceCommand(
   shard: string,
   { json, full }: TraceFlags,
 ): Promise<void> {
-  const dir = dirname(shard)
-  const manifest = await readManifest(dir)
-  if (manifest === undefined)
-    throw new ShardmillError('OUTPUT', `${dir} has no manifest.json`, {
+  const folder = await findFolder(shard)
+  if (folder === undefined)
+    throw new ShardmillError('OUTPUT', `${dirname(shard)} has no manifest.json`, {
       hint: 'Name a file in a folder that `shardmill build --out` has written.',
     })
-  const name = basename(shard)
+  const { dir, name, manifest } = folder
   const file = manifest.files.find(({ path }) => path === name)
   if (file === undefined) {
     const guess = nearest(

@@ -1,8 +1,10 @@
-/** kind: sft. Token and mask shards, numbered over all splits. */
+/** kind: sft. Shards in the recipe's output format, numbered over all splits. */
 import { z } from 'zod'
 import { type LockedSource, type SftLock, splitNames } from '../../pipeline/lock.ts'
 import type { SftResult, SplitResult } from '../../pipeline/results.ts'
-import { isShardName, shardNames } from '../../stages/outputs/llmc-bin.ts'
+import type { FinishedShard } from '../../stages/outputs/define-output.ts'
+import { isOutputName, outputFormatOf, shardNames } from '../../stages/outputs/index.ts'
+import { sha256 } from '../../store/digest.ts'
 import type { BlobRef } from '../../store/types.ts'
 import type { OutputFile } from '../manifest.ts'
 import { checkSft } from '../verify-sft.ts'
@@ -28,21 +30,30 @@ export const sft: OutputKind<SftLock, SftResult> = {
     ...(overlaps === undefined ? {} : { overlaps }),
   }),
   schema: z.looseObject({ dtype: z.enum(['uint16', 'uint32']) }),
-  isFileName: isShardName,
+  isFileName: isOutputName,
   rejects: ({ splits }) => Object.entries(splits).map(([split, { rejects }]) => ({ split, rejects })),
   check: checkSft,
 }
 
-function filesOf(_lock: SftLock, result: SftResult): OutputFile[] {
+function filesOf(lock: SftLock, result: SftResult): OutputFile[] {
+  const { format, options } = outputFormatOf(lock.output)
   const files: OutputFile[] = []
   let number = 0
   for (const [split, { shards }] of Object.entries(result.splits)) {
+    const finished: FinishedShard[] = []
     for (const shard of shards) {
-      const names = shardNames(split, number++)
-      const common = { split, tokens: shard.tokens, stage: shard.shardKey }
-      files.push({ path: names.tokens, ...facts(shard.tokenFile), role: 'tokens', ...common })
-      files.push({ path: names.mask, ...facts(shard.maskFile), role: 'mask', ...common })
+      const names = shardNames(format, format.stem(split, number++, finished.length))
+      for (const { role } of format.files) {
+        const common = { split, tokens: shard.tokens, stage: shard.shardKey }
+        files.push({ path: names[role]!, ...facts(shard.files[role]!), role, ...common })
+      }
+      const { tokens, conversations } = shard
+      const bytes = Object.fromEntries(Object.entries(shard.files).map(([role, ref]) => [role, ref.bytes]))
+      finished.push({ names, bytes, tokens, conversations })
     }
+    const of = { dtype: result.dtype, bosId: result.bosId, options }
+    for (const { path, role, content } of format.splitFiles?.(split, finished, of) ?? [])
+      files.push({ path, bytes: content.length, sha256: sha256(content), role, split, content })
   }
   return files
 }

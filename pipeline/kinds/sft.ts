@@ -1,6 +1,6 @@
 /** kind: sft. Every stage of a split up to its verification before the next one, train last. */
 import { ShardmillError } from '../../errors/index.ts'
-import { number, type ShardContext, vocabularyOf } from '../context.ts'
+import { number, present, type ShardContext, vocabularyOf } from '../context.ts'
 import { type SftLock, splitNames } from '../lock.ts'
 import type {
   OutlineOf,
@@ -36,6 +36,7 @@ async function orchestrate(
   const context: ShardContext = {
     ...vocabulary,
     dtype: chooseDtype(settings.dtype, vocabulary.vocabularySize),
+    ...present('output', formatOf(settings)),
   }
   const splits: Record<string, SplitOutline> = {}
   for (const split of splitNames(settings)) {
@@ -95,6 +96,12 @@ async function countOverlaps(
   }
   const overlap = Object.values(overlaps).reduce((sum, count) => sum + count, 0)
   return settings.splitOrder === undefined ? { overlap } : { overlap, overlaps }
+}
+
+function formatOf({ output }: Pick<SftLock, 'output'>): ShardContext['output'] {
+  if (output === undefined) return undefined
+  const { cut: _, ...format } = output
+  return format
 }
 
 function chooseDtype(wanted: SftLock['dtype'], vocabularySize: number): 'uint16' | 'uint32' {

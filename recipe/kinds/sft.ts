@@ -2,6 +2,7 @@
 import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { type SftLock, usualSplits } from '../../pipeline/lock.ts'
+import { outputFormatOf, outputFormats } from '../../stages/outputs/index.ts'
 import { templateOf, templates } from '../../stages/templates/index.ts'
 import {
   editorSchema,
@@ -14,6 +15,14 @@ import {
   tooLong,
 } from '../fields.ts'
 import { defineKind, type Locking } from './define-kind.ts'
+
+/** Formats bring their own options, as sources bring fields. */
+const outputSchema = z.discriminatedUnion(
+  'format',
+  outputFormats.map(({ name, about, fields }) =>
+    z.strictObject({ format: z.literal(name).describe(about), ...fields }),
+  ) as unknown as [z.ZodObject<{ format: z.ZodLiteral<string> }>],
+)
 
 const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
 
@@ -81,6 +90,7 @@ const fields = z.strictObject({
     .enum(['auto', 'uint16', 'uint32'])
     .default('auto')
     .describe('Of the shard files; auto: uint32 when the vocabulary exceeds 65536'),
+  output: outputSchema.optional().describe('The format of the shard files (default: llmc-bin)'),
   shuffle: z
     .discriminatedUnion('kind', [
       z.strictObject({ kind: z.literal('python').describe('CPython random.Random(seed).shuffle'), seed }),
@@ -113,7 +123,14 @@ const fields = z.strictObject({
   splits,
 })
 
-export const sftSchema = fields.superRefine(({ order, shuffle, template, maskAssistantHeader }, context) => {
+export const sftSchema = fields.superRefine((recipe, context) => {
+  const { order, shuffle, template, maskAssistantHeader, dtype, output } = recipe
+  if (output !== undefined && dtype !== 'auto' && !outputFormatOf(output).format.hasDtype)
+    context.addIssue({
+      code: 'custom',
+      path: ['dtype'],
+      message: `is no option of the output format ${output.format}, which has one type of its own`,
+    })
   if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
     context.addIssue({
       code: 'custom',
@@ -162,6 +179,7 @@ async function lockSft(recipe: SftRecipe, locking: Locking): Promise<SftLock> {
     template: lockTemplate(recipe),
     maxSeqLen: recipe.maxSeqLen,
     shardTokens: recipe.shardTokens,
+    ...lockOutput(recipe),
     dtype: recipe.dtype,
     shuffle: shuffleOf(recipe),
     onBadRow: { policy: recipe.onBadRow, limit: recipe.badRowLimit },
@@ -196,6 +214,23 @@ function lockTemplate(recipe: SftRecipe): SftLock['template'] {
   if (options === undefined) return { name, version, specials }
   const { maskAssistantHeader = options.maskAssistantHeader ?? false } = recipe
   return { name, version, specials, options: { maskAssistantHeader } }
+}
+
+/** The usual format is not in a lock, so that the locks from before there were others stay as they are. */
+function lockOutput({ output: chosen, maxSeqLen }: SftRecipe): Pick<SftLock, 'output'> {
+  if (chosen === undefined || chosen.format === outputFormats[0]!.name) return {}
+  const { format: name, ...given } = chosen
+  const { format } = outputFormatOf(chosen)
+  const options = format.settle?.(given, { maxSeqLen }) ?? given
+  const cut = format.cut?.(options)
+  return {
+    output: {
+      format: name,
+      version: format.version,
+      ...(Object.keys(options).length === 0 ? {} : { options }),
+      ...(cut === undefined ? {} : { cut }),
+    },
+  }
 }
 
 /** A source's policies for rows are its own, else the recipe's. */

@@ -5,33 +5,14 @@
  *   uint16: magic 20240520, version 1     uint32: magic 20240801, version 7
  */
 import { ShardmillError } from '../../errors/index.ts'
-
-export type Dtype = 'uint16' | 'uint32'
+import { bytesOf, type Dtype, defineOutput, tokenWidth, usualStem, verifyError } from './define-output.ts'
 
 export const headBytes = 1024
 
 const descriptors = {
-  uint16: { magic: 20240520, version: 1, width: 2 },
-  uint32: { magic: 20240801, version: 7, width: 4 },
+  uint16: { magic: 20240520, version: 1 },
+  uint32: { magic: 20240801, version: 7 },
 } as const
-
-export function tokenWidth(dtype: Dtype): 2 | 4 {
-  return descriptors[dtype].width
-}
-
-/** `sft_val_000000.bin` and `sft_val_000000_mask.bin`. */
-export function shardNames(
-  split: string,
-  number: number,
-): { readonly tokens: string; readonly mask: string } {
-  const stem = `sft_${split}_${String(number).padStart(6, '0')}`
-  return { tokens: `${stem}.bin`, mask: `${stem}_mask.bin` }
-}
-
-/** Whether `shardNames` gives this name to some shard. */
-export function isShardName(name: string): boolean {
-  return /^sft_[A-Za-z][A-Za-z0-9_-]*_\d{6,}(?:_mask)?\.bin$/.test(name)
-}
 
 /** The 1024 bytes before the tokens. `tokens` must be under 2^31: the head's count is an int32. */
 export function encodeHead(dtype: Dtype, tokens: number): Uint8Array {
@@ -76,29 +57,52 @@ export function valuesOf(bytes: Uint8Array, dtype: Dtype): Uint16Array | Uint32A
     : new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
 }
 
-/** Checks ids and mask values of a run; returns how many tokens are trained on. `at` is the run's first token. */
-export function checkValues(
-  tokens: Uint16Array | Uint32Array,
-  mask: Uint16Array | Uint32Array,
-  vocabularySize: number,
-  at: number,
-  names: { tokens: string; mask: string },
-): number {
-  let trained = 0
-  for (let i = 0; i < tokens.length; i++) {
-    if (tokens[i]! >= vocabularySize) {
-      throw new ShardmillError(
-        'VERIFY',
-        `token ${at + i} is id ${tokens[i]}, but the vocabulary has ${vocabularySize} ids`,
-        { at: { file: names.tokens } },
-      )
+/** Tokens read at a time. */
+const windowTokens = 1 << 20
+
+export const llmcBin = defineOutput({
+  name: 'llmc-bin',
+  version: 1,
+  about: 'llm.c token files and their mask files (.bin, _mask.bin)',
+  hasDtype: true,
+  fields: {},
+  ...usualStem,
+  files: [
+    { role: 'tokens', suffix: '.bin' },
+    { role: 'mask', suffix: '_mask.bin' },
+  ],
+  async write({ dtype, tokens, windows }, files) {
+    const [tokenFile, maskFile] = [files['tokens']!, files['mask']!]
+    const head = encodeHead(dtype, tokens)
+    await tokenFile.write(head)
+    await maskFile.write(head)
+    for (const window of windows()) {
+      await tokenFile.write(bytesOf(window.tokens))
+      await maskFile.write(bytesOf(window.mask))
     }
-    const value = mask[i]!
-    if (value > 1)
-      throw new ShardmillError('VERIFY', `mask value ${at + i} is ${value}, expected 0 or 1`, {
-        at: { file: names.mask },
-      })
-    trained += value
-  }
-  return trained
-}
+  },
+  async open(files, facts) {
+    const [tokenFile, maskFile] = [files['tokens']!, files['mask']!]
+    const headOf = async (file: typeof tokenFile) =>
+      decodeHead(await file.read(0, Math.min(headBytes, file.size)), file.size, file.name)
+    const head = await headOf(tokenFile)
+    const maskHead = await headOf(maskFile)
+    const { dtype, tokens } = head
+    if (dtype !== facts.dtype) throw verifyError(tokenFile.name, `is ${dtype}, expected ${facts.dtype}`)
+    if (maskHead.dtype !== dtype)
+      throw verifyError(maskFile.name, `is ${maskHead.dtype}, but its token file is ${dtype}`)
+    if (maskHead.tokens !== tokens)
+      throw verifyError(maskFile.name, `has ${maskHead.tokens} values, but its token file has ${tokens}`)
+    const width = tokenWidth(dtype)
+    const range = async (from: number, to: number) => {
+      const values = async (file: typeof tokenFile) =>
+        valuesOf(await file.read(headBytes + from * width, (to - from) * width), dtype)
+      return { ids: await values(tokenFile), mask: await values(maskFile) }
+    }
+    async function* pieces() {
+      for (let at = 0; at < tokens; at += windowTokens)
+        yield await range(at, Math.min(tokens, at + windowTokens))
+    }
+    return { tokens, pieces, range }
+  },
+})

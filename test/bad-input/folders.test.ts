@@ -256,9 +256,10 @@ describe.concurrent('commands that read a folder', () => {
       says: '--conversations is "0"',
     })
     expectRefusal(await run('inspect', 'out/config.json'), {
-      exit: 3,
-      code: 'VERIFY',
-      says: 'out/config.json: is 343 bytes long, shorter than a head',
+      exit: 1,
+      code: 'OUTPUT',
+      says: 'out/config.json is no shard of this folder (llmc-bin)',
+      hint: true,
     })
     expectRefusal(await shardmill(['trace', 'out/sft_train_000009.bin', '--json'], { cwd: here.dir }), {
       exit: 1,
