@@ -9,7 +9,10 @@ import type { Digest } from '../store/types.ts'
 import type { Dependencies } from './dependencies.ts'
 import { failureOf, handedBack } from './failures.ts'
 
-/** The SDK sends what is new at most every few seconds; this is only how often it is told. */
+/**
+ * The SDK sends what is new at most every few seconds; this is only how often it is told. What is over before the
+ * first beat costs the server none.
+ */
 const heartbeatEveryMs = 500
 
 export interface Translated {
@@ -27,7 +30,6 @@ export async function translate<T>(
   const { cancellationSignal: signal, info } = context
   let details: () => unknown = () => undefined
   const beat = setInterval(() => context.heartbeat(details()), heartbeatEveryMs)
-  context.heartbeat()
   try {
     return await deps.holdingStore(() => work({ signal, report: (next) => (details = next) }))
   } catch (error) {

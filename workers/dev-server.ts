@@ -1,19 +1,13 @@
-/**
- * The Temporal dev server for a laptop: found on PATH, named by SHARDMILL_TEMPORAL_CLI, or built with Go once and
- * kept. Its data lies on disk, so that a restart loses nothing.
- */
+/** The Temporal dev server for a laptop. Its data lies on disk, so that a restart loses nothing. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { accessSync, constants, statSync } from 'node:fs'
-import { mkdir, rename } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { createServer } from 'node:net'
-import { delimiter, dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Connection } from '@temporalio/client'
 import { ShardmillError } from '../errors/index.ts'
-
-const cliVersion = 'v1.5.1'
-const cliPackage = `github.com/temporalio/cli/cmd/temporal@${cliVersion}`
+import { findTemporalCli } from './temporal-cli.ts'
 
 export interface DevServerOptions {
   /** Folder for the database, and for a CLI that had to be built. */
@@ -53,6 +47,10 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     String(port),
     '--db-filename',
     join(folder, 'temporal.db'),
+    // Written at once, synced now and then: a server that is killed loses nothing, a machine that loses its power at
+    // most the last moments of a history, which the next build finds done in the store.
+    '--sqlite-pragma',
+    'synchronous=normal',
     '--log-level',
     'error',
   ]
@@ -128,84 +126,6 @@ async function answers(address: string, signal: AbortSignal): Promise<void> {
         throw failed(`the Temporal dev server at ${address} does not answer: ${(error as Error).message}`)
       await pause(200)
     }
-  }
-}
-
-/** Where the `temporal` command is. Builds it when there is none, but Go. Throws TEMPORAL. */
-export async function findTemporalCli({
-  folder,
-  env,
-  notice,
-  signal,
-}: Pick<DevServerOptions, 'folder' | 'env' | 'notice' | 'signal'>): Promise<string> {
-  const named = env['SHARDMILL_TEMPORAL_CLI']
-  if (named !== undefined && named !== '') {
-    if (isProgram(named)) return named
-    throw new ShardmillError(
-      'TEMPORAL',
-      `SHARDMILL_TEMPORAL_CLI is ${named}, which is no program that can be run`,
-    )
-  }
-  const built = join(folder, 'bin', `temporal-${cliVersion}`)
-  const found = onPath('temporal', env) ?? (isProgram(built) ? built : undefined)
-  if (found !== undefined) return found
-  const go = onPath('go', env)
-  if (go === undefined) {
-    throw new ShardmillError(
-      'TEMPORAL',
-      'there is no Temporal server here: neither `temporal` nor `go` is on the PATH',
-      {
-        hint: `Install the Temporal CLI (https://docs.temporal.io/cli), or Go to have it built (${cliPackage}), or name a server with TEMPORAL_ADDRESS.`,
-      },
-    )
-  }
-  notice(`building the Temporal CLI ${cliVersion} with Go, once; this takes some minutes`)
-  await goInstall(go, built, env, signal)
-  return built
-}
-
-async function goInstall(
-  go: string,
-  target: string,
-  env: DevServerOptions['env'],
-  signal: AbortSignal,
-): Promise<void> {
-  const bin = dirname(target)
-  await mkdir(bin, { recursive: true })
-  const child = spawn(go, ['install', cliPackage], {
-    env: { ...env, GOBIN: bin },
-    stdio: ['ignore', 'ignore', 'pipe'],
-    signal,
-  })
-  let words = ''
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    words = (words + text).slice(-2_000)
-  })
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', reject)
-    child.once('close', resolve)
-  })
-  if (code !== 0)
-    throw new ShardmillError('TEMPORAL', `the Temporal CLI could not be built: ${lastLine(words)}`, {
-      hint: 'Install it by hand: https://docs.temporal.io/cli.',
-    })
-  await rename(join(bin, 'temporal'), target)
-}
-
-function onPath(name: string, env: DevServerOptions['env']): string | undefined {
-  return (env['PATH'] ?? '')
-    .split(delimiter)
-    .filter((dir) => dir !== '')
-    .map((dir) => join(dir, name))
-    .find(isProgram)
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return statSync(path).isFile()
-  } catch {
-    return false
   }
 }
 

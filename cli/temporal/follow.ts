@@ -1,4 +1,5 @@
 /** Follows a build on Temporal with the display of the in-process build. Following never influences it. */
+import { setMaxListeners } from 'node:events'
 import { setTimeout as pause } from 'node:timers/promises'
 import {
   type Client,
@@ -115,9 +116,9 @@ async function watch(
   let silentSince = Date.now()
   let told = false
   while (!stop.aborted) {
-    const snapshot = await client
-      .withAbortSignal(stop, () => takeSnapshot(client, workflowId))
-      .catch(() => undefined)
+    const snapshot = await abortable(client, stop, () => takeSnapshot(client, workflowId)).catch(
+      () => undefined,
+    )
     if (stop.aborted) break
     if (snapshot !== undefined) display.show(snapshot)
     const waiting = snapshot === undefined || display.idle
@@ -135,6 +136,20 @@ async function watch(
       told = true
     }
     await pause(pollMs, undefined, { signal: stop }).catch(() => undefined)
+  }
+}
+
+/** The SDK never takes its listeners off a signal: each round has one of its own, or a long build would collect them. */
+async function abortable<T>(client: Client, stop: AbortSignal, work: () => Promise<T>): Promise<T> {
+  const round = new AbortController()
+  // One for every question of a round, and those are as many as a build has parts under way.
+  setMaxListeners(0, round.signal)
+  const abort = () => round.abort()
+  stop.addEventListener('abort', abort, { once: true })
+  try {
+    return await client.withAbortSignal(round.signal, work)
+  } finally {
+    stop.removeEventListener('abort', abort)
   }
 }
 
@@ -219,7 +234,8 @@ class Display {
         `${stage}${title === '' ? '' : ` ${title}`}: ${trouble}${attempt > 1 ? ` (attempt ${attempt})` : ''}`,
       )
     }
-    if (!(stage in stages) || beat.identity === '') return
+    // Its name comes with its first heartbeat.
+    if (!(stage in stages) || beat.identity === '' || title === '') return
     let entry = this.running.get(id)
     if (entry === undefined) {
       entry = { meter: new Meter(), call: callOf(stage as StageName, title) }

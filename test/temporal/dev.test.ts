@@ -3,14 +3,14 @@ import { existsSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { Connection } from '@temporalio/client'
 import { expect, test } from 'vitest'
-import { findTemporalCli, freePort } from '../../workers/dev-server.ts'
+import { freePort } from '../../workers/dev-server.ts'
 import { type Bench, bench, goldenHub, json, ok, run, serve, smallRecipe, start } from '../e2e/cli.ts'
-import { temporalSuite } from './server.ts'
+import { cliEnv, temporalSuite } from './server.ts'
 
 temporalSuite('dev', () => {
   const dev = (at: Bench, port: number) =>
     start(['dev', '--port', String(port), '--store', at.store, '--concurrency', '2'], {
-      env: { ...at.env, XDG_DATA_HOME: at.folder },
+      env: { ...at.env, ...cliEnv, XDG_DATA_HOME: at.folder },
     })
 
   test('starts both, builds, stops both; a restart still knows the build', async () => {
@@ -43,19 +43,6 @@ temporalSuite('dev', () => {
     expect((await second.done).code).toBe(0)
   }, 120_000)
 
-  test('without a server, a CLI or Go it says what to get', async () => {
-    const at = bench(smallRecipe(), await serve(goldenHub))
-    const finished = await run(['dev', '--store', at.store, '--port', '0'], { env: { PATH: '/nonexistent' } })
-    expect(finished).toMatchObject({
-      code: 5,
-      stderr: expect.stringContaining('neither `temporal` nor `go` is on the PATH'),
-    })
-    const wrong = await run(['dev', '--store', at.store, '--port', '0'], {
-      env: { SHARDMILL_TEMPORAL_CLI: at.recipe },
-    })
-    expect(wrong).toMatchObject({ code: 5, stderr: expect.stringContaining('SHARDMILL_TEMPORAL_CLI') })
-  })
-
   test('a profile of temporal.toml says where the server is', async () => {
     const at = bench(smallRecipe(), await serve(goldenHub))
     const file = join(at.folder, 'temporal.toml')
@@ -66,12 +53,4 @@ temporalSuite('dev', () => {
       stderr: expect.stringContaining('no Temporal server answers at 127.0.0.1:1'),
     })
   })
-})
-
-test('the CLI is found where it is named, and on the PATH', async () => {
-  const options = { folder: '/nonexistent', notice: () => {}, signal: new AbortController().signal }
-  expect(await findTemporalCli({ ...options, env: { SHARDMILL_TEMPORAL_CLI: process.execPath } })).toBe(
-    process.execPath,
-  )
-  await expect(findTemporalCli({ ...options, env: { PATH: '' } })).rejects.toMatchObject({ code: 'TEMPORAL' })
 })

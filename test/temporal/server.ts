@@ -4,12 +4,14 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { existsSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { pathToFileURL } from 'node:url'
 import { Client, Connection } from '@temporalio/client'
 import { afterAll, afterEach, describe } from 'vitest'
-import { type DevServer, findTemporalCli, freePort, startDevServer } from '../../workers/dev-server.ts'
+import { type DevServer, freePort, startDevServer } from '../../workers/dev-server.ts'
+import { findTemporalCli } from '../../workers/temporal-cli.ts'
 import { type Bench, projectRoot, temporaryFolder } from '../e2e/cli.ts'
 
 const main = join(projectRoot, 'dist', 'cli', 'main.js')
@@ -18,29 +20,48 @@ const preloads = {
   slow: pathToFileURL(join(projectRoot, 'test', 'temporal', 'slow-preload.mjs')).href,
 }
 
-async function whyNoServer(): Promise<string | undefined> {
-  // Tests build nothing with Go: that takes minutes.
-  const env = { PATH: process.env['PATH'], SHARDMILL_TEMPORAL_CLI: process.env['SHARDMILL_TEMPORAL_CLI'] }
-  const withoutGo = {
-    ...env,
-    PATH: env.PATH?.split(':')
-      .filter((dir) => !existsSync(join(dir, 'go')) || existsSync(join(dir, 'temporal')))
-      .join(':'),
-  }
+/** What had to be fetched or built is kept here for the next run. */
+const cache =
+  process.env['SHARDMILL_TEST_CACHE'] ?? join(projectRoot, 'node_modules', '.cache', 'shardmill-tests')
+
+/** In the order of `shardmill dev`; or why there is none. */
+async function findCli(): Promise<{ readonly cli: string } | { readonly missing: string }> {
+  const notice = (text: string) => process.stderr.write(`${text}\n`)
+  const lock = join(cache, 'temporal-cli.lock')
+  mkdirSync(cache, { recursive: true })
+  // Test files run side by side: one of them fetches or builds, the others wait.
+  while (!tookLock(lock)) await pause(200)
   try {
-    await findTemporalCli({
-      folder: '/nonexistent',
-      env: withoutGo,
-      notice: () => {},
-      signal: new AbortController().signal,
-    })
-    return undefined
+    const signal = new AbortController().signal
+    return { cli: await findTemporalCli({ folder: cache, env: process.env, notice, signal }) }
   } catch (error) {
-    return (error as Error).message
+    return { missing: (error as Error).message }
+  } finally {
+    rmSync(lock, { force: true })
   }
 }
 
-const missing = await whyNoServer()
+function tookLock(path: string): boolean {
+  try {
+    writeFileSync(path, String(process.pid), { flag: 'wx' })
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
+  }
+  try {
+    process.kill(Number(readFileSync(path, 'utf8')), 0)
+  } catch (error) {
+    // Its owner was killed, or has just let it go.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') rmSync(path, { force: true })
+  }
+  return false
+}
+
+const found = await findCli()
+const missing = 'missing' in found ? found.missing : undefined
+
+/** Environment in which `shardmill dev` and startDevServer find the CLI that was found here. */
+export const cliEnv: Record<string, string> = 'cli' in found ? { SHARDMILL_TEMPORAL_CLI: found.cli } : {}
 
 /** A suite that needs the server. */
 export function temporalSuite(name: string, suite: () => void): void {
@@ -79,7 +100,7 @@ export async function startServer(): Promise<TestServer> {
   const port = await freePort()
   const options = {
     folder,
-    env: process.env,
+    env: { ...process.env, ...cliEnv },
     port,
     uiPort: null,
     signal: new AbortController().signal,
