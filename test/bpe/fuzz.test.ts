@@ -1,21 +1,36 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { buildTables, createDecoder, createEncoder } from '../../bpe/index.ts'
+import { readPickle } from '../../stages/tokenizers/pickle.ts'
 import { generator, randomText } from './texts.ts'
-import { CONFIGURATIONS, known } from './vocabularies.ts'
+import { CONFIGURATIONS, known, tiktokenOf } from './vocabularies.ts'
 
-/** FUZZ_SECONDS for all configurations together; FUZZ_SEED to repeat a run. */
-const seconds = Number(process.env['FUZZ_SECONDS'] ?? 4)
+/** FUZZ_SECONDS for all configurations together, where CI is set a minute; FUZZ_SEED to repeat a run. */
+const seconds = Number(process.env['FUZZ_SECONDS'] ?? (process.env['CI'] ? 60 : 4))
 const seed = Number(process.env['FUZZ_SEED'] ?? Date.now() % 0x7fffffff)
 
-test.each(CONFIGURATIONS)(
+const pickle = 'rustbpe-2048.protocol4.pkl'
+const cases = [
+  ...CONFIGURATIONS.map(({ name, ranks, pattern }) => ({ name, load: () => known(ranks, pattern) })),
+  {
+    name: `nanochat's ${pickle}`,
+    load: () => {
+      const file = new URL(`../fixtures/tokenizers/${pickle}`, import.meta.url)
+      const vocabulary = readPickle(readFileSync(file), pickle)
+      return { vocabulary, tiktoken: () => tiktokenOf(vocabulary) }
+    },
+  },
+]
+
+test.each(cases)(
   `$name: random texts get the ids of tiktoken (seed ${seed})`,
-  ({ ranks, pattern }) => {
-    const { vocabulary, tiktoken } = known(ranks, pattern)
+  ({ load }) => {
+    const { vocabulary, tiktoken } = load()
     const encoder = createEncoder(buildTables(vocabulary))
     const decoder = createDecoder(vocabulary)
     const oracle = tiktoken()
     const random = generator(seed)
-    const end = performance.now() + (1000 * seconds) / CONFIGURATIONS.length
+    const end = performance.now() + (1000 * seconds) / cases.length
     let texts = 0
     do {
       const text = randomText(random)
