@@ -5,15 +5,18 @@ import { createFormat } from './format.ts'
 import { createListActivities } from './lists.ts'
 import { createLookUp } from './look-up.ts'
 import { createOverlap } from './overlap.ts'
+import { createProblems } from './problems.ts'
 import { createPublish } from './publish.ts'
 import { createResolve } from './resolve.ts'
 import { createScan } from './scan.ts'
 import { createShard } from './shard.ts'
 import { createShuffle } from './shuffle.ts'
+import { createTask } from './task.ts'
 import { createTokenize } from './tokenize.ts'
 import { createTokenizer } from './tokenizer.ts'
 import type { Activities, IoActivities } from './types.ts'
 import { createVerify } from './verify.ts'
+import { createVerifyTask } from './verify-task.ts'
 
 export type { Dependencies } from './dependencies.ts'
 
@@ -39,5 +42,8 @@ export function createCpuActivities(deps: Dependencies): Omit<Activities, keyof 
     shard: createShard(deps),
     verify: createVerify(deps),
     overlap: createOverlap(deps),
+    problems: createProblems(deps),
+    task: createTask(deps),
+    verifyTask: createVerifyTask(deps),
   }
 }

@@ -1,30 +1,18 @@
 /** What a finished build came to: the summary for people, and the --json object. The same whichever engine built it. */
 import { resolve } from 'node:path'
-import type { SourceResult } from '../pipeline/results.ts'
+import type { ChatEvalReport, KindReport, SftReport, SplitReport } from '../pipeline/results.ts'
 import { cleanText } from './clean-text.ts'
 import { count, duration, table } from './format-text.ts'
 import { paint } from './paint.ts'
 import { safeJson } from './safe-json.ts'
 
-interface SplitFacts {
-  readonly conversations: number
-  readonly tokens: number
-  readonly trainedTokens: number
-  readonly shards: number
-  readonly truncated: number
-  readonly sources: readonly SourceResult[]
-}
+export type BuildFacts = CommonFacts & KindReport
 
-export interface BuildFacts {
+interface CommonFacts {
   readonly name: string
   readonly published: 'written' | 'unchanged'
   readonly run: number
   readonly cached: number
-  readonly splits: Readonly<Record<string, SplitFacts>>
-  readonly vocabularySize: number
-  readonly dtype: 'uint16' | 'uint32'
-  readonly overlap: number
-  readonly overlaps?: Readonly<Record<string, number>>
   readonly fileCount: number
   /** Absent where the store that lists them is not at hand. */
   readonly files?: readonly { readonly path: string; readonly sha256: string; readonly bytes: number }[]
@@ -45,45 +33,70 @@ export function showFacts(facts: BuildFacts, { out, seconds, json, quiet }: Show
 
 /** The --json object; its fields are a promise (docs/cli.md). */
 function report(facts: BuildFacts, out: string, seconds: number) {
-  const split = ({ conversations, tokens, trainedTokens, shards, truncated, sources }: SplitFacts) => ({
-    conversations,
-    tokens,
-    trainedTokens,
-    shards,
-    truncated,
-    sources,
-  })
   return {
     schema: 1,
     name: facts.name,
     output: resolve(out),
     published: facts.published,
     stages: { run: facts.run, cached: facts.cached },
-    splits: Object.fromEntries(Object.entries(facts.splits).map(([name, of]) => [name, split(of)])),
-    vocabularySize: facts.vocabularySize,
-    dtype: facts.dtype,
-    overlap: facts.overlap,
-    ...(facts.overlaps === undefined ? {} : { overlaps: facts.overlaps }),
+    ...(facts.kind === 'sft' ? sftReport(facts) : chatEvalReport(facts)),
     ...(facts.files === undefined ? {} : { files: facts.files }),
     seconds: Math.round(seconds * 1000) / 1000,
   }
 }
 
-function summary(
-  {
-    name: title,
-    splits,
-    overlap,
-    overlaps = { val: overlap },
-    published,
-    run,
-    cached,
-    fileCount,
-  }: BuildFacts,
-  out: string,
-  seconds: number,
-): string {
+function sftReport({ splits, vocabularySize, dtype, overlap, overlaps }: SftReport) {
+  const split = ({ conversations, tokens, trainedTokens, shards, truncated, sources }: SplitReport) => {
+    return { conversations, tokens, trainedTokens, shards, truncated, sources }
+  }
+  return {
+    splits: Object.fromEntries(Object.entries(splits).map(([name, of]) => [name, split(of)])),
+    ...{ vocabularySize, dtype, overlap },
+    ...(overlaps === undefined ? {} : { overlaps }),
+  }
+}
+
+function chatEvalReport({ tasks, vocabularySize }: ChatEvalReport) {
+  return { tasks, vocabularySize }
+}
+
+function summary(facts: BuildFacts, out: string, seconds: number): string {
+  const { name, published, run, cached, fileCount } = facts
   const color = paint(process.stdout)
+  const { rows, notes } = facts.kind === 'sft' ? sftSummary(facts) : chatEvalSummary(facts)
+  const work =
+    run === 0
+      ? `everything was cached (${count(cached)} stages)`
+      : `${count(run)} stages run, ${count(cached)} cached`
+  return [
+    color.bold(name),
+    table(rows),
+    ...notes.map((note) => color.yellow(note)),
+    `${work}, ${duration(seconds)}`,
+    `${out}: ${fileCount} files ${published === 'unchanged' ? 'already there, unchanged' : 'written'}`,
+    '',
+  ].join('\n')
+}
+
+interface Summary {
+  readonly rows: string[][]
+  readonly notes: readonly string[]
+}
+
+function chatEvalSummary({ tasks }: ChatEvalReport): Summary {
+  const rows = [['', 'problems', 'tokens', 'too long', 'guessing']]
+  for (const { label, examples, tokens, skipped, randomBaseline } of tasks)
+    rows.push([
+      cleanText(label),
+      count(examples),
+      count(tokens),
+      count(skipped),
+      `${(100 * randomBaseline).toFixed(1)}%`,
+    ])
+  return { rows, notes: [] }
+}
+
+function sftSummary({ splits, overlap, overlaps = { val: overlap } }: SftReport): Summary {
   const rows = [['', 'conversations', 'tokens', 'trained', 'truncated', 'shards']]
   for (const [name, split] of Object.entries(splits)) {
     if (split.sources.length === 0) continue
@@ -115,18 +128,7 @@ function summary(
         `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,
       )
   }
-  const work =
-    run === 0
-      ? `everything was cached (${count(cached)} stages)`
-      : `${count(run)} stages run, ${count(cached)} cached`
-  return [
-    color.bold(title),
-    table(rows),
-    ...notes.map((note) => color.yellow(note)),
-    `${work}, ${duration(seconds)}`,
-    `${out}: ${fileCount} files ${published === 'unchanged' ? 'already there, unchanged' : 'written'}`,
-    '',
-  ].join('\n')
+  return { rows, notes }
 }
 
 function figures(of: {

@@ -7,7 +7,8 @@ import { createHub, type Hub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
 import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
-import { type Lock, lockDigest } from '../pipeline/lock.ts'
+import { blockStages } from '../pipeline/kinds/block.ts'
+import { type Kind, type Lock, lockDigest } from '../pipeline/lock.ts'
 import {
   itemsOf,
   LocalRunner,
@@ -71,7 +72,7 @@ export async function plan(options: PlanOptions): Promise<Plan> {
       retry: () => hubSettings(options.env).retry,
       lookOnly: true,
     })
-    const runner = new PlanRunner(store)
+    const runner = new PlanRunner(store, lock.kind)
     await buildDataset(lock, runner)
     return { lock, lockDigest: lockDigest(lock), stages: await runner.explained(), unknown: runner.unknown }
   } finally {
@@ -89,14 +90,16 @@ function isPending(digest: string): boolean {
 class PlanRunner extends LocalRunner {
   readonly unknown: { stage: StageName; title: string; why: string }[] = []
   private readonly store: ManagedStore
+  private readonly kind: Kind
   private readonly planned: (PlannedStage & { call: StageCall })[] = []
   private readonly seen = new Map<string, Promise<StageResult>>()
   /** Lists that hold placeholders, by the digest that was given out for them. */
   private readonly pendingLists = new Set<Digest>()
 
-  constructor(store: ManagedStore) {
+  constructor(store: ManagedStore, kind: Kind) {
     super()
     this.store = store
+    this.kind = kind
   }
 
   stage(call: StageCall): Promise<StageResult> {
@@ -179,7 +182,7 @@ class PlanRunner extends LocalRunner {
           why: 'how many partitions the file has is known once it was scanned',
         })
         this.unknown.push({
-          stage: 'tokenize',
+          stage: blockStages[this.kind],
           title: call.title,
           why: 'how many partitions the file has is known once it was scanned',
         })
@@ -193,6 +196,7 @@ class PlanRunner extends LocalRunner {
           stats: { rejected: 0 },
         }
       case 'tokenize':
+      case 'problems':
         return { key, outputs: { tokens: output('tokens'), index: output('index') }, stats: {} }
       case 'shuffle': {
         const why = 'how many shards there are is known once the order is'
@@ -214,6 +218,14 @@ class PlanRunner extends LocalRunner {
         return { key, outputs: {}, stats: { tokens: 0, conversations: 0 } }
       case 'overlap':
         return { key, outputs: {}, stats: { overlap: 0 } }
+      case 'task':
+        return {
+          key,
+          outputs: { file: output('file') },
+          stats: { rows: 0, examples: 0, skipped: 0, tokens: 0, randomBaseline: 0 },
+        }
+      case 'verifyTask':
+        return { key, outputs: {}, stats: { examples: 0, tokens: 0 } }
     }
   }
 

@@ -94,7 +94,7 @@ export function makeOutput(
     tool: { name: 'shardmill', version: toolVersion },
     name: lock.name,
     kind: lock.kind,
-    ...kind.facts(result),
+    ...kind.facts(lock, result),
     files: files.map(({ path, bytes, sha256, role, split, tokens, stage }) => ({
       path,
       bytes,

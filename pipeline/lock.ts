@@ -102,8 +102,18 @@ export interface SftLock extends CommonLock {
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
 }
 
+/** The one split of a chat evaluation. */
+export const evalSplit = 'eval'
+
+/** Multiple-choice tasks → problems as prompts of tokens, a file each. Its one split is called eval. */
+export interface ChatEvalLock extends CommonLock {
+  readonly kind: 'chat-eval'
+  /** The files' format. */
+  readonly output: { readonly name: string; readonly version: number }
+}
+
 /** What is built, and how, is chosen by `kind`: pipeline/kinds/index.ts and output/kinds/index.ts are the tables. */
-export type Lock = SftLock
+export type Lock = SftLock | ChatEvalLock
 export type Kind = Lock['kind']
 
 /** The splits of a lock that says nothing of their order. */

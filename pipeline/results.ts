@@ -59,8 +59,32 @@ export interface SftResult {
   readonly overlaps?: Readonly<Record<string, number>>
 }
 
+export interface TaskResult {
+  readonly label: string
+  readonly task: string
+  /** Rows of the slice, problems in the file, and those left out for their length. */
+  readonly rows: number
+  readonly examples: number
+  readonly skipped: number
+  readonly tokens: number
+  /** The accuracy of guessing, as a fraction. */
+  readonly randomBaseline: number
+  readonly file: BlobRef
+  readonly taskKey: Digest
+  readonly verifyKey: Digest
+}
+
+export interface ChatEvalResult {
+  readonly kind: 'chat-eval'
+  readonly vocabularySize: number
+  readonly bosId: number
+  readonly maxSeqLen: number
+  /** In the recipe's order. */
+  readonly tasks: readonly TaskResult[]
+}
+
 /** A build's result, by the lock's kind. */
-export type BuildResult = SftResult
+export type BuildResult = SftResult | ChatEvalResult
 
 /** What of a lock everything but the sources depends on. */
 export type SettingsOf<L extends Lock> = L extends Lock ? Omit<L, 'splits'> : never
@@ -84,7 +108,7 @@ export interface SplitOutline extends Omit<SplitResult, 'shards' | 'rejects'> {
   readonly rejects: Long<Labelled<Reject>>
 }
 
-export type BuildOutline = SftOutline
+export type BuildOutline = SftOutline | ChatEvalResult
 
 export interface Reject {
   readonly file: string
@@ -95,7 +119,7 @@ export interface Reject {
 export type Labelled<T> = T & { readonly label: string }
 
 /** What is told of a finished build, by its kind: plain JSON. */
-export type KindReport = SftReport
+export type KindReport = SftReport | ChatEvalReport
 
 export interface SftReport {
   readonly kind: 'sft'
@@ -113,4 +137,10 @@ export interface SplitReport {
   readonly truncated: number
   readonly shards: number
   readonly sources: readonly SourceResult[]
+}
+
+export interface ChatEvalReport {
+  readonly kind: 'chat-eval'
+  readonly vocabularySize: number
+  readonly tasks: readonly Omit<TaskResult, 'file' | 'taskKey' | 'verifyKey'>[]
 }

@@ -28,6 +28,12 @@ export const stages = {
   verify: { version: 1, lane: 'cpu' },
   /** fingerprints of two splits → conversations that stand in both */
   overlap: { version: 1, lane: 'cpu' },
+  /** conversations of multiple-choice problems → prompts, their letters and the right one */
+  problems: { version: 1, lane: 'cpu' },
+  /** all prompts of a task → its file, in order */
+  task: { version: 1, lane: 'cpu' },
+  /** a task's file, read again */
+  verifyTask: { version: 1, lane: 'cpu', opens: 'file' },
 } as const satisfies Record<string, StageFacts>
 
 export interface StageFacts {

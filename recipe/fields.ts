@@ -10,7 +10,7 @@ export const onUntrained = z.enum(['keep', 'drop', 'fail'])
 export const tooLong = z.enum(['truncate', 'drop', 'fail'])
 
 /** Fields that every source has. */
-const sliceFields = {
+export const sliceFields = {
   start: z.int().nonnegative().default(0).describe('First row of the source, in its own order'),
   stop: z
     .int()

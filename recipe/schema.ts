@@ -1,11 +1,12 @@
 /** The recipe's schema: a union of the kinds, each with its own fields (kinds/). */
 import { z } from 'zod'
+import { type ChatEvalRecipe, chatEvalSchema } from './kinds/chat-eval.ts'
 import { type SftRecipe, sftSchema, splitName, splits } from './kinds/sft.ts'
 
-export const recipeSchema = z.discriminatedUnion('kind', [sftSchema])
+export const recipeSchema = z.discriminatedUnion('kind', [sftSchema, chatEvalSchema])
 
 /** A recipe as it stands after validation, defaults filled in. */
-export type Recipe = SftRecipe
+export type Recipe = SftRecipe | ChatEvalRecipe
 
 /** The recipe's JSON Schema (draft 2020-12), for editors. */
 export function recipeJsonSchema(): object {

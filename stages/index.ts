@@ -3,12 +3,15 @@ import type { StageName } from '../pipeline/stage.ts'
 import type { Stage } from './define-stage.ts'
 import { format } from './format.ts'
 import { overlap } from './overlap.ts'
+import { problems } from './problems.ts'
 import { scan } from './scan.ts'
 import { shard } from './shard.ts'
 import { shuffle } from './shuffle.ts'
+import { task } from './task.ts'
 import { tokenize } from './tokenize.ts'
 import { tokenizer } from './tokenizer.ts'
 import { verify } from './verify.ts'
+import { verifyTask } from './verify-task.ts'
 
 export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = {
   scan,
@@ -19,4 +22,7 @@ export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = {
   shard,
   verify,
   overlap,
+  problems,
+  task,
+  verifyTask,
 }

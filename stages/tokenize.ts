@@ -6,14 +6,12 @@
  * maxSeqLen, also when it just fits: the reference counts so; with exactCut only when it is longer).
  */
 
-import type { Digest, Store } from '../store/types.ts'
 import { readConversations } from './conversations.ts'
-import { defineStage, input, paramsOf, type StageContext } from './define-stage.ts'
+import { defineStage, input, paramsOf } from './define-stage.ts'
 import type { TemplateOptions } from './templates/define-template.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
-import { createTextEncoder, type TextEncoder } from './tokenizers/text-encoder.ts'
-import { decodeVocabulary } from './tokenizers/vocabulary.ts'
+import { encoderOf } from './vocabulary-encoder.ts'
 
 interface Params {
   readonly template: {
@@ -73,29 +71,3 @@ export const tokenize = defineStage({
     }
   },
 })
-
-interface ReadyEncoder {
-  readonly encoder: TextEncoder
-  readonly specials: ReadonlyMap<string, number>
-  readonly vocabularySize: number
-}
-
-/** One encoder a thread: what it has learned of one partition serves the next. */
-let known: { readonly digest: Digest; readonly ready: Promise<ReadyEncoder> } | undefined
-
-function encoderOf(
-  digest: Digest,
-  store: Store,
-  encoderTables: StageContext['encoderTables'],
-): Promise<ReadyEncoder> {
-  if (known?.digest === digest) return known.ready
-  const ready = (async () => {
-    const { specials, vocabularySize } = decodeVocabulary(await store.readBlobBytes(digest))
-    return { encoder: createTextEncoder(await encoderTables(digest)), specials, vocabularySize }
-  })()
-  known = { digest, ready }
-  ready.catch(() => {
-    if (known?.ready === ready) known = undefined
-  })
-  return ready
-}

@@ -1,4 +1,5 @@
 /** Every workflow, under the name it has on Temporal. */
+import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { shardsPart } from '../pipeline/shards.ts'
 import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
 import { splitPart } from '../pipeline/split.ts'
@@ -25,3 +26,5 @@ export const buildFiles = workflowOf(filesPart)
 export const buildPartitions = workflowOf(partitionsPart)
 /** A page of a split's shards. */
 export const buildShards = workflowOf(shardsPart)
+/** One task of a chat evaluation with many files. */
+export const buildTask = workflowOf(taskPart)

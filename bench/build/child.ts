@@ -6,6 +6,7 @@
 import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { build } from '../../engine/build.ts'
+import type { SftResult } from '../../pipeline/results.ts'
 import { StageClock } from './stage-clock.ts'
 
 const [recipe, out, store, threads, endpoint] = process.argv.slice(2) as [
@@ -33,7 +34,8 @@ const outcome = await build({
 })
 const ended = performance.now()
 const { userCPUTime, systemCPUTime } = process.resourceUsage()
-const [val, train] = [outcome.result.splits['val']!, outcome.result.splits['train']!]
+const { splits } = outcome.result as SftResult
+const [val, train] = [splits['val']!, splits['train']!]
 process.stdout.write(
   `${JSON.stringify({
     seconds: (ended - started) / 1000,

@@ -1,4 +1,6 @@
+import { dirname } from 'node:path'
 import { loadVocabulary } from '../../output/load-vocabulary.ts'
+import { readManifest } from '../../output/manifest.ts'
 import { readShard } from '../../output/read-shard.ts'
 import { count } from '../format-text.ts'
 import { paint } from '../paint.ts'
@@ -20,6 +22,12 @@ export async function inspectCommand(
 ): Promise<void> {
   const at = wholeNumber(flags.at, '--at')
   const wanted = wholeNumber(flags.conversations, '--conversations', 1)
+  const manifest = await readManifest(dirname(path))
+  if (manifest?.kind === 'chat-eval') {
+    const { inspectProblems } = await import('../inspect-problems.ts')
+    const store = storeLocation(flags.store)
+    return inspectProblems(path, manifest, { at, problems: wanted, store, json: flags.json === true })
+  }
   const vocabulary = await loadVocabulary(path, storeLocation(flags.store))
   const shard = await readShard(path, { at, conversations: wanted, bosId: vocabulary.bosId })
   const spans = spanReader(vocabulary)

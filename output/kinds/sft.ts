@@ -23,7 +23,7 @@ export interface SftFacts {
 export const sft: OutputKind<SftLock, SftResult> = {
   files: filesOf,
   config: configOf,
-  facts: ({ dtype, vocabularySize, bosId, splits, overlap, overlaps }) => ({
+  facts: (_lock, { dtype, vocabularySize, bosId, splits, overlap, overlaps }) => ({
     ...{ dtype, vocabularySize, bosId },
     splits: Object.fromEntries(Object.entries(splits).map(([name, split]) => [name, splitFacts(split)])),
     overlap,

@@ -5,7 +5,10 @@ import type { Kind, LockedSource } from '../lock.ts'
 import type { Settings } from '../results.ts'
 import type { StageName } from '../stage.ts'
 
-export const blockStages = { sft: 'tokenize' } as const satisfies Record<Kind, StageName>
+export const blockStages = { sft: 'tokenize', 'chat-eval': 'problems' } as const satisfies Record<
+  Kind,
+  StageName
+>
 
 /** The stage and its params; its inputs are `conversations` and `vocabulary`, its outputs `tokens` and `index`. */
 export function blockStage(
@@ -21,4 +24,5 @@ const params = {
     maxSeqLen,
     ...(source.tooLong === undefined ? {} : { exactCut: true }),
   }),
+  'chat-eval': ({ template: { name, version } }: Settings): Json => ({ template: { name, version } }),
 } as const satisfies Record<Kind, (settings: never, source: Pick<LockedSource, 'tooLong'>) => Json>

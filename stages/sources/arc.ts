@@ -11,7 +11,7 @@ import { roleOf } from '../conversations.ts'
 import { BadRow, defineTableSource } from './define-source.ts'
 import { type HubOptions, hubFields, hubOrigin } from './hub-fields.ts'
 import { isNull, quoted, textAt } from './messages-column.ts'
-import { appendMultipleChoice } from './multiple-choice.ts'
+import { appendLetters, appendMultipleChoice, wantsLetters } from './multiple-choice.ts'
 
 const subsets = ['ARC-Easy', 'ARC-Challenge'] as const
 
@@ -28,6 +28,7 @@ export const arc = defineTableSource<ArcOptions>({
   identity: () => ({}),
   origin: (options) => hubOrigin(options, 'allenai/ai2_arc'),
   seed: ({ seed }) => seed,
+  lettered: true,
   columns: () => ({
     question: { kind: 'string' },
     choices: {
@@ -39,7 +40,7 @@ export const arc = defineTableSource<ArcOptions>({
     },
     answerKey: { kind: 'string' },
   }),
-  rows: () => (batch, i, out) => {
+  rows: (identity) => (batch, i, out) => {
     const question = batch.columns['question'] as StringColumn
     const choices = batch.columns['choices'] as StructColumn
     const answer = batch.columns['answerKey'] as StringColumn
@@ -68,6 +69,7 @@ export const arc = defineTableSource<ArcOptions>({
     )
     out.beginMessage(roleOf.assistant)
     out.append(gold, 0, gold.length)
+    if (wantsLetters(identity)) appendLetters(out, letters)
   },
 })
 

@@ -45,6 +45,8 @@ export interface TableSource<Options> extends SourceBase<Options> {
   origin(options: Options): TableOrigin
   /** Seed of the source's own permutation; null keeps the files' order. */
   seed(options: Options): number | null
+  /** Rows are problems whose answer is one of their letters; with `letters: true` in the identity they name them. */
+  readonly lettered?: true
   /** The columns it reads, given `identity`. */
   columns(identity: Json): Readonly<Record<string, ColumnType>>
   /** Makes the function that writes row `i` of a batch as one conversation; throws BadRow. */

@@ -11,7 +11,7 @@ import { roleOf } from '../conversations.ts'
 import { BadRow, defineTableSource } from './define-source.ts'
 import { type HubOptions, hubFields, hubOrigin } from './hub-fields.ts'
 import { isNull } from './messages-column.ts'
-import { appendMultipleChoice } from './multiple-choice.ts'
+import { appendLetters, appendMultipleChoice, wantsLetters } from './multiple-choice.ts'
 
 const letters = ['A', 'B', 'C', 'D'].map((letter) => Buffer.from(letter))
 
@@ -44,10 +44,12 @@ export const mmlu = defineTableSource<MmluOptions>({
   identity: ({ nested, subset }) => ({ nested: nested ?? subset === 'auxiliary_train' }),
   origin: (options) => hubOrigin(options, 'cais/mmlu', 'all'),
   seed: ({ seed }) => seed,
+  lettered: true,
   columns: (identity) =>
     isNested(identity) ? { train: { kind: 'struct', fields: rowColumns } } : rowColumns,
   rows: (identity) => {
     const nested = isNested(identity)
+    const lettered = wantsLetters(identity)
     return (batch, i, out) => {
       const wrapper = nested ? (batch.columns['train'] as StructColumn) : undefined
       if (wrapper !== undefined && isNull(wrapper, i)) throw new BadRow('train is null, expected a problem')
@@ -73,6 +75,7 @@ export const mmlu = defineTableSource<MmluOptions>({
       appendMultipleChoice(out, question, i, texts, first, end, letters)
       out.beginMessage(roleOf.assistant)
       out.append(letters[gold]!, 0, 1)
+      if (lettered) appendLetters(out, letters)
     }
   },
 })

@@ -1,6 +1,7 @@
 /** The prompt of multiple-choice problems, byte for byte nanochat's render_mc. */
 import type { StringColumn } from '../../parquet/columns.ts'
-import type { ConversationWriter } from '../conversations.ts'
+import type { Json } from '../../store/types.ts'
+import { type ConversationWriter, partTypeOf, roleOf } from '../conversations.ts'
 
 const head = Buffer.from('Multiple Choice question: ')
 const newline = Buffer.from('\n')
@@ -33,4 +34,18 @@ export function appendMultipleChoice(
     out.append(newline, 0, 1)
   }
   out.append(tail, 0, tail.length)
+}
+
+/** Whether a source's rows are to name their letters: in its identity, so that other rows stay as they are. */
+export function wantsLetters(identity: Json): boolean {
+  return (identity as { readonly letters?: boolean }).letters === true
+}
+
+/** After the answer, for those who want them: the letters, each a part of a closing message. */
+export function appendLetters(out: ConversationWriter, letters: readonly Uint8Array[]): void {
+  out.beginListMessage(roleOf.system)
+  for (const letter of letters) {
+    out.beginPart(partTypeOf.text)
+    out.append(letter, 0, letter.length)
+  }
 }

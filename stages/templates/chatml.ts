@@ -20,6 +20,13 @@ export const chatml = defineTemplate({
   version: 1,
   specials,
   options: { maskAssistantHeader: false },
+  opening: (ids) => (out) => {
+    const role = roleNames[roleOf.assistant]!
+    out.text(newline, 0, 1, 0)
+    out.special(ids.get('<|im_start|>')!, 0)
+    out.text(role, 0, role.length, 0)
+    out.text(newline, 0, 1, 0)
+  },
   renderer: (ids, { maskAssistantHeader = false } = {}) => {
     const [start, end] = specials.map((name) => ids.get(name)!) as [number, number]
 

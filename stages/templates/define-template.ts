@@ -39,6 +39,8 @@ export interface Template {
     ids: ReadonlyMap<string, number>,
     options?: TemplateOptions,
   ): (frame: ConversationFrame, row: number, out: TokenSink) => void
+  /** Makes the function that opens an assistant's turn, for prompts that a model is to complete. */
+  opening?(ids: ReadonlyMap<string, number>): (out: TokenSink) => void
 }
 
 export function defineTemplate(template: Template): Template {

@@ -29,6 +29,7 @@ export const nanochat = defineTemplate({
   name: 'nanochat',
   version: 1,
   specials,
+  opening: (ids) => (out) => out.special(ids.get('<|assistant_start|>')!, 0),
   renderer: (ids) => {
     const [
       bos,

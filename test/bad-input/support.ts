@@ -21,6 +21,7 @@ import { type BuildOutcome, build } from '../../engine/build.ts'
 import { silentObserver } from '../../engine/events.ts'
 import { Semaphore } from '../../engine/semaphore.ts'
 import { isShardmillError, type ShardmillError } from '../../errors/index.ts'
+import type { SftResult } from '../../pipeline/results.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const GOLDEN = join(ROOT, 'test', 'fixtures', 'golden-sft')
@@ -265,7 +266,8 @@ export class Lab {
     if (!child) {
       const tried = await this.attempt(recipe, options.env)
       if ('failure' in tried) throw tried.failure
-      const { result, output, run, cached } = tried.outcome
+      const { output, run, cached } = tried.outcome
+      const result = tried.outcome.result as SftResult
       const split = (name: 'val' | 'train') => {
         const whole = result.splits[name]!
         return { ...whole, shards: whole.shards.length }

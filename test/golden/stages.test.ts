@@ -41,6 +41,15 @@ splits:
     - { task: messages, repo: HuggingFaceTB/smol-smoltalk, split: test, label: again }
 `
 
+const evalRecipe = `
+kind: chat-eval
+name: golden-eval
+tokenizer: { kind: nanochat, path: tokenizer.pkl }
+maxSeqLen: 100
+tasks:
+  - { task: mmlu, subset: all, split: test }
+`
+
 type Golden = Record<string, { version: number; params: Json; outputs: Record<string, string>; stats: Json }>
 
 const found: Golden = {}
@@ -55,15 +64,16 @@ beforeAll(async () => {
     found[`${call.stage}: ${call.title}`] = { version, params, outputs: digests, stats: stats as Json }
   }
   try {
-    await build({
-      recipe: { text: recipe, file: join(golden, 'recipe.yaml'), settings: [] },
-      out: join(dir, 'out'),
-      store: join(dir, 'store'),
-      threads: 2,
-      env: { HF_ENDPOINT: server.url, HF_HUB_DISABLE_IMPLICIT_TOKEN: '1' },
-      signal: new AbortController().signal,
-      observer: { ...silentObserver, finished: keep, cached: keep },
-    })
+    for (const [i, text] of [recipe, evalRecipe].entries())
+      await build({
+        recipe: { text, file: join(golden, 'recipe.yaml'), settings: [] },
+        out: join(dir, `out-${i}`),
+        store: join(dir, 'store'),
+        threads: 2,
+        env: { HF_ENDPOINT: server.url, HF_HUB_DISABLE_IMPLICIT_TOKEN: '1' },
+        signal: new AbortController().signal,
+        observer: { ...silentObserver, finished: keep, cached: keep },
+      })
   } finally {
     await server.close()
   }
