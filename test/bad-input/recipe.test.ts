@@ -133,11 +133,16 @@ describe('has a field that is unknown', () => {
 
 describe('has a value that is wrong', () => {
   const names = sources.map(({ task }) => task)
-  const { tokenizer } = (
-    recipeJsonSchema() as {
-      oneOf: { properties: { tokenizer: { oneOf: { properties: { kind: { const: string } } }[] } } }[]
-    }
-  ).oneOf[0]!.properties
+  const { oneOf: recipes } = recipeJsonSchema() as {
+    oneOf: {
+      properties: {
+        kind: { const: string }
+        tokenizer: { oneOf: { properties: { kind: { const: string } } }[] }
+      }
+    }[]
+  }
+  const { tokenizer } = recipes[0]!.properties
+  const recipeKinds = `one of ${recipes.map(({ properties }) => properties.kind.const).join(', ')}`
   const kinds = tokenizer.oneOf.map(({ properties }) => properties.kind.const)
   const tasks = `one of ${names.join(', ')}`
   const whole = 'expected a whole number from 1 to 2147483647'
@@ -163,8 +168,8 @@ describe('has a value that is wrong', () => {
       [change('maxSeqLen: 64', `maxSeqLen: ${text}`), `line 5: maxSeqLen: is ${shown}, ${whole}`],
       [change('shardTokens: 100', `shardTokens: ${text}`), `line 6: shardTokens: is ${shown}, ${whole}`],
     ]),
-    [change('kind: sft\n', ''), 'line 1: kind: is missing, expected sft'],
-    [change('kind: sft', 'kind: pretrain'), 'line 1: kind: is "pretrain", expected sft'],
+    [change('kind: sft\n', ''), `line 1: kind: is missing, expected ${recipeKinds}`],
+    [change('kind: sft', 'kind: pretrain'), `line 1: kind: is "pretrain", expected ${recipeKinds}`],
     [
       change('name: t', 'name: ../x'),
       'line 2: name: is "../x", must be letters, digits, ".", "_" and "-", beginning with a letter or digit',
