@@ -1,12 +1,15 @@
-import { Tiktoken } from 'tiktoken'
+import { createRequire } from 'node:module'
+import type { Tiktoken } from 'tiktoken'
 import { ShardmillError } from '../errors/index.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 /** Encodes strings with the tiktoken package: any pattern, any order of ids. */
 export function createFallback(vocabulary: Vocabulary): (text: string) => Uint32Array {
+  // Loaded only here: compiling its WebAssembly takes longer than all else a thread loads.
+  const module = createRequire(import.meta.url)('tiktoken') as typeof import('tiktoken')
   let tiktoken: Tiktoken
   try {
-    tiktoken = new Tiktoken(ranksText(vocabulary), {}, vocabulary.pattern)
+    tiktoken = new module.Tiktoken(ranksText(vocabulary), {}, vocabulary.pattern)
   } catch (cause) {
     throw new ShardmillError('BAD_TOKENIZER', 'tiktoken does not take this tokenizer', {
       hint: `Its split pattern must be a regular expression of Rust's fancy-regex: ${vocabulary.pattern}`,

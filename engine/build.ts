@@ -2,6 +2,7 @@
  * The in-process build, from a recipe's text to a published folder. Everything it needs from the world comes in
  * through BuildOptions; everything it says goes out through the observer.
  */
+import { existsSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isShardmillError } from '../errors/index.ts'
 import { createHub, type Hub } from '../hub/client/hub.ts'
@@ -74,6 +75,8 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   }
   const ran = new Set<Digest>()
   try {
+    // Where there is no output yet, there will be work: threads load while the recipe is resolved.
+    if (!existsSync(options.out)) (await makePool()).warm()
     for (let repairs = 0; ; repairs++) {
       try {
         const lock = await resolveRecipe(recipe, {

@@ -9,7 +9,6 @@ import {
   type BuildEvent,
   itemsOf,
   keyOf,
-  type Lane,
   LocalRunner,
   type Long,
   type StageCall,
@@ -23,6 +22,7 @@ import type { StagePool } from '../stages/pool.ts'
 import { runStage } from '../stages/run-stage.ts'
 import { tasksPerThread } from '../stages/threads.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
+import { CpuLane } from './cpu-lane.ts'
 import type { BuildObserver } from './events.ts'
 import { Semaphore } from './semaphore.ts'
 
@@ -46,7 +46,10 @@ export class InProcessRunner extends LocalRunner {
   readonly ran = new Set<Digest>()
   private readonly options: InProcessOptions
   private readonly inFlight = new Map<Digest, Promise<StageResult>>()
-  private readonly lanes: Readonly<Record<Lane, Semaphore>>
+  private readonly io = new Semaphore(parallelIo)
+  private readonly cpu: CpuLane
+  /** Sizes of what was formatted: the larger a partition, the earlier it is tokenized. */
+  private readonly sizes = new Map<Digest, number>()
   private readonly stop = new AbortController()
   private readonly signal: AbortSignal
 
@@ -54,7 +57,7 @@ export class InProcessRunner extends LocalRunner {
     super()
     this.options = options
     // One more call than the threads take, so that the next task waits in the pool's queue and not in ours.
-    this.lanes = { io: new Semaphore(parallelIo), cpu: new Semaphore(options.threads * tasksPerThread + 1) }
+    this.cpu = new CpuLane(options.threads * tasksPerThread + 1, 2 * options.threads)
     this.signal = AbortSignal.any([options.signal, this.stop.signal])
   }
 
@@ -92,7 +95,7 @@ export class InProcessRunner extends LocalRunner {
       observer.cached(call, found)
       return found
     }
-    return this.lanes[stages[call.stage].lane].run(async () => {
+    return this.inTurn(call, async () => {
       this.signal.throwIfAborted()
       const meter = new Meter()
       observer.started(call, key, meter)
@@ -104,6 +107,7 @@ export class InProcessRunner extends LocalRunner {
         })
         this.records.set(key, record)
         this.ran.add(key)
+        if (call.stage === 'format') this.remember(record)
         observer.finished(call, record)
         return record
       } catch (error) {
@@ -113,6 +117,18 @@ export class InProcessRunner extends LocalRunner {
         throw this.options.signal.aborted ? interrupted() : this.stop.signal.reason
       }
     })
+  }
+
+  private inTurn<T>(call: StageCall, work: () => Promise<T>): Promise<T> {
+    if (stages[call.stage].lane === 'io') return this.io.run(work)
+    const { conversations } = call.inputs
+    const size = conversations === undefined ? undefined : this.sizes.get(conversations)
+    return this.cpu.run(call.stage, size ?? 0, work)
+  }
+
+  private remember({ outputs }: StageRecord): void {
+    const { conversations } = outputs
+    if (conversations !== undefined) this.sizes.set(conversations.digest, conversations.bytes)
   }
 
   private async execute(call: StageCall, meter: Meter): Promise<StageOutput> {

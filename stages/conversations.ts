@@ -131,10 +131,12 @@ export class ConversationWriter {
     if (this.textBytes >= frameTextBytes || this.frameRowCount >= frameRows) await this.flush()
   }
 
-  async commit(): Promise<BlobRef> {
+  /** Makes the blob durable; `onWritten` is told when only the disk is waited for. */
+  async commit(onWritten?: () => void): Promise<BlobRef> {
     if (this.frameRowCount > 0) await this.flush()
     await this.start()
     await this.writer.write(new Uint8Array(headerBytes))
+    onWritten?.()
     return this.writer.commit()
   }
 
@@ -213,14 +215,15 @@ export class ConversationWriter {
 }
 
 /**
- * The frames of a conversations blob, in order; checked against its digest on the way. A frame is good until the next
+ * The frames of a conversations blob, in order; checked against its digest on the way (or see ReadOptions.hashedAs). A frame is good until the next
  * one is asked for.
  */
 export async function* readConversations(
   store: Pick<Store, 'readBlob'>,
   digest: Digest,
+  hashedAs?: string,
 ): AsyncGenerator<ConversationFrame> {
-  const cursor = new BlobCursor(store.readBlob(digest, { reuse: true }), digest)
+  const cursor = new BlobCursor(store.readBlob(digest, { reuse: true, hashedAs }), digest)
   try {
     yield* framesOf(cursor, digest)
   } finally {

@@ -1,4 +1,5 @@
 /** What runs inside a worker thread: a stage call, the building of encoder tables, the checking of a blob. */
+import { type MessagePort, parentPort } from 'node:worker_threads'
 import type { EncoderTables } from '../bpe/index.ts'
 import { type ErrorFacts, isShardmillError, ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
@@ -9,6 +10,7 @@ import type { StageOutput } from './define-stage.ts'
 import { cpuStages } from './index.ts'
 import { Meter } from './meter.ts'
 import { openStore } from './open-store.ts'
+import type { FromThread, ToThread } from './thread-pool.ts'
 import { buildTextTables } from './tokenizers/text-encoder.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
@@ -17,6 +19,8 @@ export interface StageTask {
   readonly store: string
   readonly call: StageCall
   readonly meter: SharedArrayBuffer
+  /** Identities of inputs that threads of this process wrote. */
+  readonly hashedAs: Readonly<Record<Digest, string>>
   readonly tables: { readonly vocabulary: Digest; readonly tables: EncoderTables } | undefined
 }
 
@@ -41,7 +45,13 @@ export interface CopyOutTask {
   readonly path: string
 }
 
-type Done = StageOutput | EncoderTables | Refused | undefined
+/** What a stage made, and the identities of the larger blobs. */
+export interface StageDone {
+  readonly output: StageOutput
+  readonly hashedAs: Readonly<Record<Digest, string>>
+}
+
+type Done = StageDone | EncoderTables | Refused | undefined
 
 export type Task = StageTask | TablesTask | CheckTask | CopyOutTask
 
@@ -62,10 +72,10 @@ function storeAt(location: string): Promise<Store> {
   return store
 }
 
-export async function runTask(task: Task): Promise<TaskResult<Done>> {
+async function runTask(task: Task, settling: () => void): Promise<TaskResult<Done>> {
   try {
     const store = await storeAt(task.store)
-    return { ok: true, value: await work(store, task) }
+    return { ok: true, value: await work(store, task, settling) }
   } catch (error) {
     // A stage touches no files but the store's: whatever the file system refuses, it refuses there.
     const named = storeError(error, task.store)
@@ -74,24 +84,43 @@ export async function runTask(task: Task): Promise<TaskResult<Done>> {
   }
 }
 
-function work(store: Store, task: Task): Promise<Done> {
+function work(store: Store, task: Task, settling: () => void): Promise<Done> {
   if (task.kind === 'tables') return tablesOf(store, task.vocabulary)
   if (task.kind === 'copy-out') return copyOutOrErrno(store, task)
-  return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task)
+  return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task, settling)
 }
 
-async function runStage(store: Store, { call, meter, tables }: StageTask): Promise<StageOutput> {
+async function runStage(
+  store: Store,
+  { call, meter, tables, hashedAs }: StageTask,
+  settling: () => void,
+): Promise<StageDone> {
   const stage = cpuStages[call.stage]
   if (stage === undefined) throw new TypeError(`stage ${call.stage} does not run in worker threads`)
-  return stage.run(call, {
+  const output = await stage.run(call, {
     store,
     // A thread is stopped from outside; stages that run elsewhere get a real signal.
     signal: new AbortController().signal,
     progress: new Meter(meter),
     notice: () => {},
+    settling,
+    hashedAs: (blob) => hashedAs[blob],
     encoderTables: async (vocabulary) =>
       tables?.vocabulary === vocabulary ? tables.tables : tablesOf(store, vocabulary),
   })
+  return { output, hashedAs: await identities(output, store) }
+}
+
+/** Smaller blobs are hashed sooner than said to be known. */
+const worthKnowing = 1 << 20
+
+async function identities({ outputs }: StageOutput, store: Store): Promise<Record<Digest, string>> {
+  const found: Record<Digest, string> = {}
+  for (const { digest, bytes } of Object.values(outputs)) {
+    const identity = bytes < worthKnowing ? undefined : await store.identity(digest)
+    if (identity !== undefined) found[digest] = identity
+  }
+  return found
 }
 
 async function tablesOf(store: Store, vocabulary: Digest): Promise<EncoderTables> {
@@ -124,3 +153,16 @@ export function unwrap<T>(result: TaskResult<T>): T {
   if (result.ok) return result.value
   throw ShardmillError.fromFacts(result.error)
 }
+
+function serve(port: MessagePort): void {
+  const say = (message: FromThread<TaskResult<Done>>) => port.postMessage(message)
+  port.on('message', ({ id, task }: ToThread<Task>) => {
+    runTask(task, () => say({ kind: 'settling', id })).then(
+      (result) => say({ kind: 'done', id, result }),
+      (error: unknown) => say({ kind: 'failed', id, error }),
+    )
+  })
+  say({ kind: 'ready' })
+}
+
+if (parentPort !== null) serve(parentPort)

@@ -22,6 +22,10 @@ export interface StageContext {
   readonly signal: AbortSignal
   readonly progress: Progress
   readonly notice: Notice
+  /** Identity of an input that this process wrote and hashed (ReadOptions.hashedAs). */
+  readonly hashedAs?: (input: Digest) => string | undefined
+  /** Says that the work is done and what is left only waits for the disk: the thread may begin another task. */
+  readonly settling?: () => void
   /** Encoder tables for a vocabulary blob, built once a process and shared between its threads. */
   readonly encoderTables: (vocabulary: Digest) => Promise<EncoderTables>
 }
@@ -39,6 +43,14 @@ export interface Stage {
 
 export function defineStage(stage: Stage): Stage {
   return stage
+}
+
+/** Writes that share the wait for the disk. When one fails, the others are waited for: their files are tidied. */
+export async function together<T extends readonly unknown[]>(
+  ...writes: { readonly [K in keyof T]: Promise<T[K]> }
+): Promise<T> {
+  await Promise.allSettled(writes)
+  return (await Promise.all(writes)) as unknown as T
 }
 
 /** An input of the call by name; a stage called without it is our mistake, not the user's. */

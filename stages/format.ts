@@ -12,7 +12,7 @@ import { openByteSource, openParquet, readJsonLines, readParquet } from '../parq
 import type { StageCall } from '../pipeline/stage.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { ConversationWriter } from './conversations.ts'
-import { defineStage, fileName, input, paramsOf, type StageContext } from './define-stage.ts'
+import { defineStage, fileName, input, paramsOf, type StageContext, together } from './define-stage.ts'
 import { batchOfObjects } from './object-columns.ts'
 import { Rejects } from './rejects.ts'
 import type { LinesPartition, ParquetPartition } from './scan.ts'
@@ -38,8 +38,10 @@ export const format = defineStage({
       const rejects = new Rejects(fileName(call))
       if (source.kind === 'generated') await formatItems(call, source, out, context)
       else await formatFile(call, source, out, rejects, context)
-      const conversations = await out.commit()
-      const rejected = await store.putBlob(rejects.toBytes())
+      const [conversations, rejected] = await together(
+        out.commit(context.settling),
+        store.putBlob(rejects.toBytes()),
+      )
       return {
         outputs: { conversations, rejects: rejected },
         stats: {

@@ -2,14 +2,15 @@
 import { existsSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
-import { Piscina } from 'piscina'
 import type { EncoderTables } from '../bpe/index.ts'
 import { isShardmillError } from '../errors/index.ts'
 import { type StageCall, type StageFacts, stages } from '../pipeline/stage.ts'
+import { isS3Location } from '../store/s3/address.ts'
 import type { Digest } from '../store/types.ts'
-import { type Refused, type Task, type TaskResult, unwrap } from './cpu-worker.ts'
+import { type Refused, type StageDone, type Task, type TaskResult, unwrap } from './cpu-worker.ts'
 import type { StageOutput } from './define-stage.ts'
 import type { Meter } from './meter.ts'
+import { ThreadPool } from './thread-pool.ts'
 import { tasksPerThread } from './threads.ts'
 
 export interface StagePool {
@@ -19,46 +20,32 @@ export interface StagePool {
   copyOut(blob: Digest, path: string, signal: AbortSignal): Promise<void>
   /** A blob that this process has hashed a moment ago need not be read again before it is opened. */
   trust(blob: Digest): void
+  /** Starts all threads now: for a build that will need them, and has other things to do first. */
+  warm(): void
   close(): Promise<void>
 }
 
-/**
- * Piscina loads its worker with `require`, and a thread that is ended while Node requires an ES module takes the
- * whole process down (v8::Module::IsGraphAsync). Where `require` cannot do that, Piscina falls back to `import`.
- */
-const loadByImport = ['--no-experimental-require-module', '--no-require-module']
-  .filter((flag) => process.allowedNodeEnvironmentFlags.has(flag))
-  .slice(0, 1)
+/** How long threads without work are kept. */
+const idleMs = 10_000
 
 /** Threads start with the first stage, so that a build in which everything is cached starts none. */
 export function createStagePool(storeLocation: string, threads = availableParallelism()): StagePool {
-  const pool = new Piscina({
-    filename: workerFile(),
-    name: 'runTask',
-    minThreads: 0,
-    maxThreads: threads,
-    concurrentTasksPerWorker: tasksPerThread,
-    idleTimeout: 10_000,
-    execArgv: [...threadFlags(process.execArgv), ...loadByImport],
-  })
-  // A failure that belongs to no task: a thread could not start, so what waits for one would wait for ever.
-  let broken: Error | undefined
-  pool.on('error', (error: Error) => {
-    // Only the answer to a task that was cancelled while it was on its way.
-    if (error.message.startsWith('Unexpected message from Worker')) return
-    broken = error
-    void pool.destroy()
+  const pool = new ThreadPool<Task, TaskResult<unknown>>({
+    file: workerFile(),
+    threads,
+    execArgv: threadFlags(process.execArgv),
+    // A stage on a bucket waits for the network all the time, one on a folder only at its end.
+    computing: isS3Location(storeLocation) ? tasksPerThread : 1,
+    inHand: tasksPerThread,
+    idleMs,
   })
   const tables = new Map<Digest, Promise<EncoderTables>>()
   const checked = new Map<Digest, Promise<undefined>>()
+  /** What threads wrote and hashed themselves. */
+  const written = new Map<Digest, string>()
 
   const send = async <T>(task: Task, signal: AbortSignal): Promise<T> => {
-    signal.throwIfAborted()
-    try {
-      return unwrap((await pool.run(task, { signal })) as TaskResult<T>)
-    } catch (error) {
-      throw signal.aborted ? error : (broken ?? error)
-    }
+    return unwrap((await pool.run(task, signal)) as TaskResult<T>)
   }
   /** What all stages need of one blob is done once, by the first that asks. */
   const once = async <T>(
@@ -103,7 +90,17 @@ export function createStagePool(storeLocation: string, threads = availableParall
       const { opens }: StageFacts = stages[call.stage]
       const blob = opens === undefined ? undefined : call.inputs[opens]
       if (blob !== undefined) await once(checked, blob, { kind: 'check', store: storeLocation, blob }, signal)
-      return send({ kind: 'stage', store: storeLocation, call, meter: meter.shared, tables: shared }, signal)
+      const hashedAs: Record<Digest, string> = {}
+      for (const input of Object.values(call.inputs)) {
+        const identity = written.get(input)
+        if (identity !== undefined) hashedAs[input] = identity
+      }
+      const done = await send<StageDone>(
+        { kind: 'stage', store: storeLocation, call, meter: meter.shared, tables: shared, hashedAs },
+        signal,
+      )
+      for (const [digest, identity] of Object.entries(done.hashedAs)) written.set(digest as Digest, identity)
+      return done.output
     },
     async copyOut(blob, path, signal) {
       const refused = await send<Refused | undefined>(
@@ -115,7 +112,8 @@ export function createStagePool(storeLocation: string, threads = availableParall
     trust(blob) {
       checked.set(blob, Promise.resolve(undefined))
     },
-    close: () => pool.destroy(),
+    warm: () => pool.warm(),
+    close: () => pool.close(),
   }
 }
 

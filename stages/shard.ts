@@ -8,7 +8,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import { ShardmillError } from '../errors/index.ts'
 import type { BlobRef, BlobWriter, Digest, Json } from '../store/types.ts'
-import { defineStage, input, paramsOf } from './define-stage.ts'
+import { defineStage, input, paramsOf, together } from './define-stage.ts'
 import { type Dtype, type Values, valuesArray, type Window } from './outputs/define-output.ts'
 import { outputFormatOf } from './outputs/index.ts'
 import { decodeSegment, type Segment } from './segment.ts'
@@ -29,7 +29,7 @@ const readBytes = 1 << 20
 
 export const shard = defineStage({
   name: 'shard',
-  async run(call, { store, signal, progress }) {
+  async run(call, { store, signal, progress, settling }) {
     const { dtype, output, bosId = 0 } = paramsOf<Params>(call)
     const { format, options } = outputFormatOf(output)
     const segment = decodeSegment(await store.readBlobBytes(input(call, 'segment')))
@@ -55,7 +55,12 @@ export const shard = defineStage({
       const content = { dtype, bosId, tokens: segment.total, lengths: segment.tokens, windows }
       await format.write(content, writers, options)
       const outputs: Record<string, BlobRef> = {}
-      for (const { role } of format.files) outputs[role] = await writers[role]!.commit()
+      settling?.()
+      const roles = format.files.map(({ role }) => role)
+      const refs = await together(...roles.map((role) => writers[role]!.commit()))
+      roles.forEach((role, i) => {
+        outputs[role] = refs[i]!
+      })
       return { outputs, stats: { tokens: segment.total, trainedTokens: trained } }
     } finally {
       for (const file of files) closeSync(file)

@@ -228,9 +228,12 @@ export class TokenBlockWriter {
     if (this.used >= 2 << 20) await this.flush()
   }
 
-  /** Makes the block durable; the index is written by the caller. */
-  async commit(): Promise<BlobRef> {
+  /**
+   * Makes the block durable; the index is written by the caller. `onWritten` is told when only the disk is waited for.
+   */
+  async commit(onWritten?: () => void): Promise<BlobRef> {
     await this.flush()
+    onWritten?.()
     return this.writer.commit()
   }
 

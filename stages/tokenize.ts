@@ -7,7 +7,7 @@
  */
 
 import { readConversations } from './conversations.ts'
-import { defineStage, input, paramsOf } from './define-stage.ts'
+import { defineStage, input, paramsOf, together } from './define-stage.ts'
 import type { TemplateOptions } from './templates/define-template.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
@@ -26,7 +26,7 @@ interface Params {
 
 export const tokenize = defineStage({
   name: 'tokenize',
-  async run(call, { store, signal, progress, encoderTables }) {
+  async run(call, { store, signal, progress, encoderTables, hashedAs, settling }) {
     const { template, maxSeqLen, exactCut = false } = paramsOf<Params>(call)
     const vocabularyDigest = input(call, 'vocabulary')
     const { encoder, specials, vocabularySize } = await encoderOf(vocabularyDigest, store, encoderTables)
@@ -39,7 +39,8 @@ export const tokenize = defineStage({
       let trainedTotal = 0
       let truncated = 0
       let textBytes = 0
-      for await (const frame of readConversations(store, input(call, 'conversations'))) {
+      const conversations = input(call, 'conversations')
+      for await (const frame of readConversations(store, conversations, hashedAs?.(conversations))) {
         signal.throwIfAborted()
         const before = total
         for (let row = 0; row < frame.rows; row++) {
@@ -60,8 +61,7 @@ export const tokenize = defineStage({
         progress.bytes(frame.text.length)
         progress.done(block.rows)
       }
-      const output = await block.commit()
-      const index = await store.putBlob(block.index())
+      const [output, index] = await together(block.commit(settling), store.putBlob(block.index()))
       return {
         outputs: { tokens: output, index },
         stats: { rows: block.rows, tokens: total, trainedTokens: trainedTotal, truncated, textBytes },

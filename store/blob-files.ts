@@ -17,6 +17,7 @@ import {
   removeIfThere,
   rename,
   statHandle,
+  statHandleExactly,
   statIfThere,
   syncFile,
   syncFolder,
@@ -195,41 +196,65 @@ export async function openBlobFile(
 }
 
 /**
- * The blob in chunks of 1 MiB, each a buffer of its own unless `reuse`. The last one comes only once the digest
- * agrees.
+ * The blob in chunks of 1 MiB, each a buffer of its own unless `reuse`; the next one is read meanwhile. The last one
+ * comes only once the digest agrees, or, with `hashedAs`, once it is clear that the file is still what was hashed.
  */
 export async function* readBlobFile(
   layout: Layout,
   digest: Digest,
-  { reuse = false }: ReadOptions = {},
+  { reuse = false, hashedAs }: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
-  const { handle } = await naming(layout.root, () => openBlobFile(layout, digest))
+  const { handle, size } = await naming(layout.root, () => openBlobFile(layout, digest))
+  const free: Uint8Array[] = []
+  const read = async (at: number) => {
+    const into = free.pop() ?? Buffer.allocUnsafeSlow(READ_CHUNK)
+    return { into, got: await naming(layout.root, () => readAt(handle, into, at)) }
+  }
+  let at = 0
+  let reading: ReturnType<typeof read> | undefined
   try {
-    const hash = startSha256()
-    let at = 0
+    const known = hashedAs !== undefined && (await identityOf(handle)) === hashedAs
+    const hash = known ? undefined : startSha256()
+    reading = read(at)
     let held: Uint8Array | undefined
-    let last = 0
-    let free: Uint8Array | undefined
     for (;;) {
-      const piece = free ?? Buffer.allocUnsafeSlow(READ_CHUNK)
-      free = undefined
-      const got = await naming(layout.root, () => readAt(handle, piece, at))
-      if (got > 0) {
-        hash.update(piece.subarray(0, got))
-        at += got
-        if (held !== undefined) yield held
-        if (reuse) free = held
-        held = piece
-        last = got
+      const { into, got } = await reading
+      at += got
+      const more = got === READ_CHUNK
+      if (more) {
+        reading = read(at)
+        reading.catch(() => undefined) // met when it is waited for
       }
-      if (got < READ_CHUNK) break
+      hash?.update(into.subarray(0, got))
+      if (!more) {
+        if (hash === undefined) {
+          if (at !== size || (await identityOf(handle)) !== hashedAs)
+            throw corruptBlob(layout, digest, 'it was changed while it was read')
+        } else {
+          const found = hash.digest()
+          if (found !== digest) throw corruptBlob(layout, digest, `its ${at} bytes hash to ${found}`)
+        }
+      }
+      if (held !== undefined) {
+        yield held
+        if (reuse) free.push(held)
+      }
+      if (!more) {
+        if (got > 0) yield into.subarray(0, got)
+        return
+      }
+      held = into
     }
-    const found = hash.digest()
-    if (found !== digest) throw corruptBlob(layout, digest, `its ${at} bytes hash to ${found}`)
-    if (held !== undefined) yield held.subarray(0, last)
   } finally {
+    await reading?.catch(() => undefined)
     await closeQuietly(handle)
   }
+}
+
+/** Which file this is, its size, and when it was last changed in any way: writing to a file sets its ctime. */
+export async function identityOf(handle: FileHandle): Promise<string> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await statHandleExactly(handle)
+  return [dev, ino, size, mtimeNs, ctimeNs].join(' ')
 }
 
 /** The whole blob in one buffer, checked. */

@@ -10,6 +10,7 @@ import { ShardmillError } from '../errors/index.ts'
 import {
   corruptBlob,
   FileBlobWriter,
+  identityOf,
   missingBlob,
   openBlobFile,
   Publisher,
@@ -208,6 +209,17 @@ class FolderStore implements FileStore {
 
   readBlob(digest: Digest, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
     return readBlobFile(this.layout, digest, options)
+  }
+
+  identity(digest: Digest): Promise<string | undefined> {
+    return naming(this.layout.root, async () => {
+      const { handle } = await openBlobFile(this.layout, digest)
+      try {
+        return await identityOf(handle)
+      } finally {
+        await closeQuietly(handle)
+      }
+    })
   }
 
   readBlobBytes(digest: Digest): Promise<Uint8Array> {

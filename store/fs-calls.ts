@@ -4,7 +4,7 @@
  * is thrown as Node gives it; `storeError` turns it into words at the store's edge.
  */
 
-import { constants, type Dirent, type Stats } from 'node:fs'
+import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -178,6 +178,11 @@ export function syncFile(handle: FileHandle): Promise<void> {
 
 export function statHandle(handle: FileHandle): Promise<Stats> {
   return retrying(() => handle.stat())
+}
+
+/** With times to the nanosecond. */
+export function statHandleExactly(handle: FileHandle): Promise<BigIntStats> {
+  return retrying(() => handle.stat({ bigint: true }))
 }
 
 /** Closes where nothing hangs on it any more (reading, or after a failure): an error here has no news. */

@@ -75,6 +75,11 @@ export interface BlobWriter {
 export interface ReadOptions {
   /** A chunk is good only until the next one is asked for: its memory is used again. */
   readonly reuse?: boolean
+  /**
+   * What `identity` said when this process had written and hashed the blob. While the file is that one still, whoever
+   * reads it need not hash it again.
+   */
+  readonly hashedAs?: string | undefined
 }
 
 export interface Store {
@@ -92,6 +97,8 @@ export interface Store {
    * the last chunk is handed out), a missing one MISSING_BLOB. It never ends early and quiet.
    */
   readBlob(digest: Digest, options?: ReadOptions): AsyncIterable<Uint8Array>
+  /** Of a blob kept as a file: which file it is, and that nothing has touched it since. Undefined elsewhere. */
+  identity(digest: Digest): Promise<string | undefined>
   /** A whole blob, checked. For blobs known to be small or bounded (a partition). */
   readBlobBytes(digest: Digest): Promise<Uint8Array>
   /**

@@ -117,6 +117,8 @@ class BucketStore implements ManagedStore {
     return this.#blobs.size(digest)
   }
 
+  async identity(): Promise<undefined> {}
+
   readBlob(digest: Digest, options: ReadOptions = {}): AsyncIterable<Uint8Array> {
     return this.#blobs.read(digest, options)
   }

@@ -170,6 +170,18 @@ export function testStore(name: string, open: () => Promise<StoreUnderTest>): vo
         })
       }
 
+      test('known as hashed are read as they are, and hashed again once they are touched', async () => {
+        const bytes = noise(2 * MIB + 9)
+        const { digest } = await store.putBlob(bytes)
+        const hashedAs = await store.identity(digest)
+        expect((await collect(store.readBlob(digest, { hashedAs }))).equals(bytes)).toBe(true)
+        expect((await collect(store.readBlob(digest, { hashedAs: 'another' }))).equals(bytes)).toBe(true)
+        await under.damageBlob(digest, (found) => flip(found, MIB + 1))
+        await expect(collect(store.readBlob(digest, { hashedAs }))).rejects.toMatchObject({
+          code: 'CORRUPT_BLOB',
+        })
+      })
+
       test('small ones heal too', async () => {
         const { digest } = await put('twelve bytes')
         await under.damageBlob(digest, (bytes) => flip(bytes, 3))
