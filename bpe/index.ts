@@ -1,7 +1,6 @@
-import { encodeText } from './encode-text.ts'
+import { coreFor } from './core.ts'
 import { createFallback } from './fallback.ts'
 import type { EncoderTables } from './tables.ts'
-import { ThreadState } from './thread-state.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
 export { buildTables, type EncoderTables, type FastTables } from './tables.ts'
@@ -34,29 +33,31 @@ export function createEncoder(tables: EncoderTables): Encoder {
 }
 
 function fastEncoder({ fast, vocabulary }: EncoderTables): Encoder {
-  const state = new ThreadState(fast!, vocabulary)
+  const core = coreFor(fast!, vocabulary)
   const utf8 = new TextEncoder()
-  let ids = new Int32Array(0)
-  // The scanner sees one kind of array only: two would make each of its accesses ask which.
-  let lastOut: Int32Array | Uint32Array = ids
-  let lastView: Int32Array = ids
+  // Ids are copied into one kind of array only: two would make each access ask which.
+  let lastOut: Int32Array | Uint32Array | undefined
+  let lastView: Int32Array = new Int32Array(0)
   return {
     engine: 'fast',
     encode(bytes, start, end, out, at, limit) {
       const length = end - start
-      state.load(bytes, start, end)
+      core.load(bytes, start, end)
       if (out !== lastOut) {
         lastOut = out
         lastView = out instanceof Int32Array ? out : new Int32Array(out.buffer, out.byteOffset, out.length)
       }
-      return encodeText(state, length, lastView, at, limit === undefined ? at + length : at + limit)
+      const count = core.encode(length, limit ?? length)
+      core.copyIds(count, lastView, at)
+      return at + count
     },
     encodeString(string) {
-      state.reserve(3 * string.length)
-      const { written } = utf8.encodeInto(string, state.bytes)
-      state.close(written)
-      if (ids.length < written) ids = new Int32Array(2 * written)
-      return Uint32Array.from(ids.subarray(0, encodeText(state, written, ids, 0, written)))
+      core.reserve(3 * string.length)
+      const { written } = utf8.encodeInto(string, core.bytes)
+      const count = core.encode(written, written)
+      const ids = new Int32Array(count)
+      core.copyIds(count, ids, 0)
+      return new Uint32Array(ids.buffer)
     },
   }
 }

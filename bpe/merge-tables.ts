@@ -40,14 +40,14 @@ const EMPTY = -1
 const RANK = MAX_TOKENS - 1
 
 /** The most bytes that mergeShort takes. */
-export const QUADRATIC = 24
+const QUADRATIC = 24
 
 function pairHash(left: number, right: number): number {
   return Math.imul(Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b), 0xc2b2ae35)
 }
 
 /** The rank that `left` and `right` merge to, or NONE. */
-export function findPair(tables: PairTables, left: number, right: number): number {
+function findPair(tables: PairTables, left: number, right: number): number {
   const { slots, splits, filter } = tables
   const hash = pairHash(left, right)
   // most pairs merge to nothing, which the small filter can mostly tell
@@ -133,7 +133,7 @@ export function buildMergeTables(vocabulary: Vocabulary): MergeTables | undefine
  * Merges `bytes[at..at+length)` lowest rank first, leftmost first among equals; for at most QUADRATIC bytes.
  * @returns how many ranks were written to `parts`
  */
-export function mergeShort(
+function mergeShort(
   tables: PairTables,
   bytes: Uint8Array,
   at: number,
@@ -226,7 +226,7 @@ function mergeSlow(
   }
 }
 
-export function trieSlot(key: number, mask: number): number {
+function trieSlot(key: number, mask: number): number {
   const mixed = Math.imul(key, 0x9e3779b1)
   return (mixed ^ (mixed >>> 15)) & mask
 }

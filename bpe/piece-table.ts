@@ -24,27 +24,27 @@ export interface PieceTables {
   readonly long: Int32Array
 }
 
-export const KINDS = 0
-export const BYTE_IDS = 256
-export const ALONE = 512
+const KINDS = 0
+const BYTE_IDS = 256
+const ALONE = 512
 const TABLES = 768
 
-export const TINY = 4
-export const SHORT = 12
-export const LONG = 48
-export const EMPTY = -1
+const TINY = 4
+const SHORT = 12
+const LONG = 48
+const EMPTY = -1
 
-export function tinyHash(k0: number): number {
+function tinyHash(k0: number): number {
   return Math.imul(k0 ^ (k0 >>> 15), 0x9e3779b1)
 }
 
-export function shortHash(k0: number, k1: number, k2: number): number {
+function shortHash(k0: number, k1: number, k2: number): number {
   const mixed = Math.imul(k0, 0x9e3779b1) + Math.imul(k1, 0x85ebca6b) + Math.imul(k2, 0xc2b2ae35)
   return Math.imul(mixed ^ (mixed >>> 15), 0x2c1b3c6d)
 }
 
 /** Hash of at least four bytes. */
-export function longHash(view: DataView, at: number, length: number): number {
+function longHash(view: DataView, at: number, length: number): number {
   let hash = length
   const last = at + length - 4
   for (let from = at; from < last; from += 4) {
@@ -53,15 +53,6 @@ export function longHash(view: DataView, at: number, length: number): number {
   }
   hash = Math.imul(hash ^ view.getInt32(last, true), 0x85ebca6b)
   return hash ^ (hash >>> 13)
-}
-
-/** True when the two runs of at least four bytes are equal. */
-export function sameBytes(a: DataView, atA: number, b: DataView, atB: number, length: number): boolean {
-  const last = length - 4
-  for (let from = 0; from < last; from += 4) {
-    if (a.getInt32(atA + from, true) !== b.getInt32(atB + from, true)) return false
-  }
-  return a.getInt32(atA + last, true) === b.getInt32(atB + last, true)
 }
 
 /**
@@ -124,33 +115,6 @@ export function buildPieceTables(
     }
   }
   return { words, tinyAt, shortAt, tinyShift, shortShift, long }
-}
-
-/** The id of the token of up to four bytes with this key, or EMPTY. An empty slot is no key: no key is zero. */
-export function findTiny(words: Int32Array, at: number, shift: number, k0: number): number {
-  let slot = (at + ((tinyHash(k0) >>> shift) << 1)) | 0
-  while (words[slot] !== k0) {
-    if (words[slot | 1] === EMPTY) return EMPTY
-    slot = (slot + 2) | 0
-  }
-  return words[slot | 1]!
-}
-
-/** The id of the token of five to twelve bytes with this key, or EMPTY. */
-export function findShort(
-  words: Int32Array,
-  at: number,
-  shift: number,
-  k0: number,
-  k1: number,
-  k2: number,
-): number {
-  let slot = (at + ((shortHash(k0, k1, k2) >>> shift) << 2)) | 0
-  while (((words[slot]! ^ k0) | (words[slot | 1]! ^ k1) | (words[slot | 2]! ^ k2)) !== 0) {
-    if (words[slot | 3] === EMPTY) return EMPTY
-    slot = (slot + 4) | 0
-  }
-  return words[slot | 3]!
 }
 
 /** Up to four bytes as a little-endian word. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { ShardmillError } from '../errors/index.ts'
 import { byteClasses, KIND, pointClasses } from './classes.ts'
 import { buildMergeTables, type MergeTables, NONE } from './merge-tables.ts'
@@ -8,6 +9,8 @@ import { sortVocabulary, type Vocabulary } from './vocabulary.ts'
 
 /** What the own scanner needs. */
 export interface FastTables {
+  /** Equal for equal tables only: threads know by it what they have. */
+  readonly key: string
   readonly split: Split
   /** Class of each byte and of each code point (classes.ts). */
   readonly byteClass: Uint8Array
@@ -46,7 +49,12 @@ function buildFast(vocabulary: Vocabulary): FastTables | undefined {
   const byteClass = byteClasses(pointClass)
   const kinds = byteClass.map((value, byte) => (byte === 0xff ? END : value & KIND))
   const pieces = buildPieceTables(vocabulary, split, kinds)
-  return pieces && { split, byteClass, pointClass, pieces, merge }
+  return pieces && { key: keyOf(vocabulary), split, byteClass, pointClass, pieces, merge }
+}
+
+function keyOf({ pattern, bytes, offsets, ids }: Vocabulary): string {
+  const hash = createHash('sha256').update(`${pattern.length} ${pattern} ${ids.length} `)
+  return hash.update(bytes).update(offsets).update(ids).digest('hex')
 }
 
 function requireAllBytes({ bytes, offsets, ids }: Vocabulary): void {

@@ -1,0 +1,41 @@
+// Compiles bpe/core/*.c and writes bpe/core-bytes.ts. Only for who changes those files; it needs Zig's C compiler
+// (`zig` on the PATH, or ZIG=…; on PyPI as ziglang). The bytes in the repo were made by Zig 0.17.0.
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const bpe = join(dirname(fileURLToPath(import.meta.url)), '../bpe')
+const sources = join(bpe, 'core')
+const work = mkdtempSync(join(tmpdir(), 'bpe-core-'))
+const output = join(work, 'core.wasm')
+const flags =
+  '-target wasm32-freestanding -O3 -nostdlib -mbulk-memory -s -Wl,--no-entry -Wl,--export=__heap_base -Wl,-z,stack-size=16384'
+const { status, error } = spawnSync(
+  process.env['ZIG'] ?? 'zig',
+  ['cc', ...flags.split(' '), 'encode.c', '-o', output],
+  { cwd: sources, stdio: 'inherit' },
+)
+if (status !== 0) throw error ?? new Error('the C compiler failed')
+const hash = createHash('sha256')
+for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)))
+const lines = readFileSync(output)
+  .toString('base64')
+  .match(/.{1,100}/g)
+  .map((line) => `  '${line}'`)
+rmSync(work, { recursive: true })
+writeFileSync(
+  join(bpe, 'core-bytes.ts'),
+  `// Made by scripts/build-bpe-core.mjs from core/: run it, never edit this.
+
+/** sha256 over the names and bytes of the files it was made from. */
+export const CORE_SOURCES = '${hash.digest('hex')}'
+
+/** The WebAssembly module, base64. */
+export const CORE_BYTES = [
+${lines.join(',\n')},
+].join('')
+`,
+)
