@@ -3,7 +3,7 @@ import { outputKind } from '../output/kinds/index.ts'
 import { makeOutput, type Output } from '../output/manifest.ts'
 import { type PublishOptions, publish } from '../output/publish.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
-import { type Lock, lockDigest, sourcesOf } from '../pipeline/lock.ts'
+import { filesOf, type Lock, lockDigest } from '../pipeline/lock.ts'
 import type { BuildResult } from '../pipeline/results.ts'
 import { sha256 } from '../store/digest.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
@@ -44,11 +44,7 @@ export async function finishBuild(
 
 /** Files that no stage made: they would be lost to garbage collection without being named. */
 function importedFiles(lock: Lock): Digest[] {
-  const files = [
-    lock.tokenizer.file,
-    ...sourcesOf(lock).flatMap((source) => [...source.files, ...Object.values(source.aux)]),
-  ]
-  return files.flatMap(({ hub, sha256: digest }) =>
+  return filesOf(lock).flatMap(({ hub, sha256: digest }) =>
     hub === undefined && digest !== undefined ? [digest] : [],
   )
 }

@@ -197,7 +197,11 @@ class PlanRunner extends LocalRunner {
         }
       case 'tokenize':
       case 'problems':
-        return { key, outputs: { tokens: output('tokens'), index: output('index') }, stats: {} }
+        return {
+          key,
+          outputs: { tokens: output('tokens'), index: output('index') },
+          stats: { rejected: 0 },
+        }
       case 'shuffle': {
         const why = 'how many shards there are is known once the order is'
         this.unknown.push(

@@ -22,7 +22,7 @@ export function formatOf({ lock, dtype, bosId }: SftManifest): {
   readonly facts: ShardFacts
 } {
   const { format, options }: { format: OutputFormat; options: OutputOptions } = outputFormatOf(lock.output)
-  return { format, facts: { dtype, bosId, options } }
+  return { format, facts: { dtype, bosId: bosId ?? 0, options } }
 }
 
 /** Names by role of the shard that `name` is the main file of. Throws USAGE or OUTPUT errors for other files. */

@@ -37,7 +37,7 @@ export interface Manifest {
   readonly name: string
   readonly kind: Kind
   readonly vocabularySize: number
-  readonly bosId: number
+  readonly bosId: number | null
   /** Between these and the files stand the facts of its kind (output/kinds). */
   readonly [fact: string]: unknown
   readonly files: readonly ManifestFile[]
@@ -149,7 +149,7 @@ const manifestSchema = z.looseObject({
   tool: z.looseObject({ name: z.literal('shardmill') }),
   kind: z.enum(kindNames),
   vocabularySize: z.int(),
-  bosId: z.int(),
+  bosId: z.int().nullable(),
   files: z.array(
     z.looseObject({
       // At most one folder deep, and never outside.

@@ -20,7 +20,8 @@ interface Wanted {
   /** A token's position in the shard. */
   readonly at: number
   readonly conversations: number
-  readonly bosId: number
+  /** Absent: the shard's first token is taken for the one that conversations, or turns, begin with. */
+  readonly bosId: number | undefined
 }
 
 const stepTokens = 1 << 16
@@ -95,9 +96,10 @@ async function wholeConversations(
 async function conversationsByBos(
   range: NonNullable<ShardReader['range']>,
   tokens: number,
-  { at, conversations: count, bosId }: Wanted,
+  { at, conversations: count, bosId: wanted }: Wanted,
 ): Promise<ShardConversation[]> {
   const conversations: ShardConversation[] = []
+  const bosId = wanted ?? (await range(0, 1)).ids[0] ?? 0
   let start = await lastBefore(range, at, bosId)
   while (conversations.length < count && start < tokens) {
     const end = await next(range, start + 1, tokens, bosId)

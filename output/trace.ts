@@ -1,5 +1,5 @@
 /** From a file of an output folder back through every stage to the source files, by the manifest alone. */
-import { type LockedFile, sourcesOf } from '../pipeline/lock.ts'
+import { filesOf, type LockedFile } from '../pipeline/lock.ts'
 import type { Circumstances, Digest, Json } from '../store/types.ts'
 import type { Manifest, ManifestFile, ManifestStage } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
@@ -99,9 +99,7 @@ function lockedFiles(manifest: Manifest): Map<Digest, string[]> {
     const names = files.get(digest) ?? []
     if (!names.includes(what)) files.set(digest, [...names, what])
   }
-  add(lock.tokenizer.file)
-  for (const source of sourcesOf(lock))
-    for (const file of [...source.files, ...Object.values(source.aux)]) add(file)
+  for (const file of filesOf(lock)) add(file)
   return files
 }
 

@@ -52,7 +52,7 @@ async function checkFile(
     if (size !== file.bytes) problem(file, `is ${size} bytes long, the manifest says ${file.bytes}`)
     const task = manifest.tasks.find((candidate) => candidate.file === file.path)
     if (task === undefined) return reader.fail('belongs to no task of the manifest')
-    const check = new ProblemChecker(file.path, manifest)
+    const check = new ProblemChecker(file.path, { ...manifest, bosId: manifest.bosId ?? 0 })
     for (const found of formatOf(manifest).read(reader, task)) {
       signal.throwIfAborted()
       check.next(found)

@@ -8,7 +8,13 @@ import type { Runner, StageResult } from './stage.ts'
 export interface Context {
   readonly vocabulary: Digest
   readonly vocabularySize: number
-  readonly bosId: number
+  /** Null when conversations need not begin with a certain token. */
+  readonly bosId: number | null
+  /** Of a template that is a file: inputs of the stage that renders it, and what users call them. */
+  readonly template?: {
+    readonly inputs: Readonly<Record<string, Digest>>
+    readonly names: Readonly<Record<string, string>>
+  }
 }
 
 /** Of kind sft. */
@@ -59,9 +65,19 @@ export async function obtain(file: LockedFile, title: string, run: Runner): Prom
         ? { gitOid: file.gitOid ?? '', bytes: file.bytes }
         : { sha256: file.sha256, bytes: file.bytes },
     inputs: {},
-    hints: { repo: file.hub.repo, commit: file.hub.commit, path: file.path },
+    hints: {
+      repo: file.hub.repo,
+      commit: file.hub.commit,
+      path: file.path,
+      ...present('type', file.hub.type),
+    },
   })
   return downloaded.outputs['file']!.digest
+}
+
+/** How people name a file. */
+export function nameOf({ hub, path }: LockedFile): string {
+  return hub === undefined ? path : `${hub.repo}/${path}`
 }
 
 /** A member of an object only if there is something to say: absent members leave keys as they were. */
@@ -75,7 +91,7 @@ export function number(result: StageResult, name: string): number {
   return value
 }
 
-/** The tokenizer's vocabulary with the template's special tokens. */
+/** The tokenizer's vocabulary with the template's special tokens, and the template's files if it has any. */
 export async function vocabularyOf(
   { tokenizer, template }: Pick<Settings, 'tokenizer' | 'template'>,
   run: Runner,
@@ -95,6 +111,22 @@ export async function vocabularyOf(
   return {
     vocabulary: vocabulary.outputs['vocabulary']!.digest,
     vocabularySize: number(vocabulary, 'vocabularySize'),
-    bosId: number(vocabulary, 'bosId'),
+    bosId: template.specials.length === 0 ? null : number(vocabulary, 'bosId'),
+    ...present('template', await templateFiles(template, run)),
+  }
+}
+
+/** The files of a template that is one, fetched. */
+async function templateFiles(
+  { name, files }: Settings['template'],
+  run: Runner,
+): Promise<Context['template'] | undefined> {
+  if (files === undefined) return undefined
+  const inputs: Record<string, Digest> = {}
+  for (const role of Object.keys(files).sort())
+    inputs[`template.${role}`] = await obtain(files[role]!, `template ${name}: ${role}`, run)
+  return {
+    inputs,
+    names: Object.fromEntries(Object.entries(files).map(([role, file]) => [role, nameOf(file)])),
   }
 }

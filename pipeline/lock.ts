@@ -13,7 +13,13 @@ export interface LockedFile {
   readonly sha256?: Digest
   readonly gitOid?: string
   /** Where to get it; absent for files that were imported into the store when the recipe was resolved. */
-  readonly hub?: { readonly repo: string; readonly revision: string; readonly commit: string }
+  readonly hub?: {
+    readonly repo: string
+    readonly revision: string
+    readonly commit: string
+    /** Absent: a dataset. */
+    readonly type?: 'model'
+  }
 }
 
 export type Origin =
@@ -83,7 +89,12 @@ export interface CommonLock {
     readonly version: number
     readonly specials: readonly string[]
     /** Of templates that have any. */
-    readonly options?: { readonly maskAssistantHeader?: boolean }
+    readonly options?: {
+      readonly maskAssistantHeader?: boolean
+      readonly variables?: Readonly<Record<string, Json>>
+    }
+    /** Of a template that is a file, or two: by role. */
+    readonly files?: Readonly<Record<string, LockedFile>>
   }
   readonly maxSeqLen: number
   readonly onBadRow: { readonly policy: 'fail' | 'quarantine'; readonly limit: number }
@@ -127,6 +138,15 @@ export function splitNames({ splitOrder }: Pick<Lock, 'splitOrder'>): readonly s
 /** The sources of all splits. */
 export function sourcesOf(lock: Pick<Lock, 'splitOrder' | 'splits'>): LockedSource[] {
   return splitNames(lock).flatMap((name) => lock.splits[name] ?? [])
+}
+
+/** Every file that a build of the lock reads. */
+export function filesOf(lock: Pick<Lock, 'tokenizer' | 'template' | 'splitOrder' | 'splits'>): LockedFile[] {
+  return [
+    lock.tokenizer.file,
+    ...Object.values(lock.template.files ?? {}),
+    ...sourcesOf(lock).flatMap(({ files, aux }) => [...files, ...Object.values(aux)]),
+  ]
 }
 
 /** The build's id: equal locks, equal id. */

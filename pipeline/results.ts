@@ -49,7 +49,7 @@ export interface SplitResult {
 export interface SftResult {
   readonly kind: 'sft'
   readonly vocabularySize: number
-  readonly bosId: number
+  readonly bosId: number | null
   readonly dtype: 'uint16' | 'uint32'
   /** In the order in which they were built. */
   readonly splits: Readonly<Record<string, SplitResult>>

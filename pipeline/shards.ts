@@ -32,14 +32,14 @@ async function buildShard(
   const shard = await run.stage({
     stage: 'shard',
     title,
-    params: { dtype, ...(output === undefined ? {} : { bosId }), ...format },
+    params: { dtype, ...(output === undefined || bosId === null ? {} : { bosId }), ...format },
     inputs: { segment },
   })
   const digests = Object.entries(shard.outputs).map(([role, { digest }]) => [role, digest] as const)
   const verified = await run.stage({
     stage: 'verify',
     title,
-    params: { dtype, vocabularySize, bosId, ...format },
+    params: { dtype, vocabularySize, ...(bosId === null ? {} : { bosId }), ...format },
     inputs: { segment, ...Object.fromEntries(digests) },
   })
   return {

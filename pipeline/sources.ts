@@ -4,6 +4,7 @@ import type { Digest } from '../store/types.ts'
 import {
   type Common,
   fanOut,
+  nameOf,
   number,
   obtain,
   pageOfFiles,
@@ -116,7 +117,7 @@ async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Ru
   const { split, source } = common
   const built = await run.each(files, filesAtOnce, async (file, i) => {
     const title = `${split} ${source.label}${of === 1 ? '' : ` file ${first + i + 1}/${of}`}`
-    const name = file.hub === undefined ? file.path : `${file.hub.repo}/${file.path}`
+    const name = nameOf(file)
     const digest = await obtain(file, title, run)
     const scanned = await run.stage({
       stage: 'scan',
@@ -171,6 +172,7 @@ type PartitionsArgs = SourceCommon & {
 
 async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Built> {
   const { settings, context, source, aux, auxNames, from, file, first, end, of } = args
+  const { template: files } = context
   let setAside = 0
   const numbers = Array.from({ length: end - first }, (_, i) => first + i)
   const built = await run.each(numbers, fanOut, async (p) => {
@@ -188,12 +190,20 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
     const block = await run.stage({
       ...blockStage(settings, source),
       title,
-      inputs: { conversations: formatted.outputs['conversations']!.digest, vocabulary: context.vocabulary },
+      inputs: {
+        conversations: formatted.outputs['conversations']!.digest,
+        vocabulary: context.vocabulary,
+        ...files?.inputs,
+      },
+      ...(files === undefined ? {} : { hints: { file, templates: files.names } }),
     })
-    const rows = number(formatted, 'rejected')
+    if (files !== undefined) {
+      setAside += number(block, 'rejected')
+      enforceBadRowPolicy(settings, source.label, file, block, setAside)
+    }
     return {
       block: { tokens: block.outputs['tokens']!.digest, index: block.outputs['index']!.digest },
-      rejects: rows === 0 ? [] : [{ file, rows, blob: formatted.outputs['rejects']! }],
+      rejects: [formatted, ...(files === undefined ? [] : [block])].flatMap((of) => rejectsOf(file, of)),
     }
   })
   return {
@@ -201,6 +211,11 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
     rejects: await run.pack([built.flatMap(({ rejects }) => rejects)]),
     rejected: setAside,
   }
+}
+
+function rejectsOf(file: string, { outputs, stats }: StageResult): Reject[] {
+  const rows = stats['rejected'] as number
+  return rows === 0 ? [] : [{ file, rows, blob: outputs['rejects']! }]
 }
 
 function filePartition(

@@ -5,6 +5,7 @@
 import { z } from 'zod'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sources } from '../stages/sources/index.ts'
+import { templates } from '../stages/templates/index.ts'
 
 export const onUntrained = z.enum(['keep', 'drop', 'fail'])
 export const tooLong = z.enum(['truncate', 'drop', 'fail'])
@@ -73,20 +74,65 @@ export const tokenizerSchema = z.discriminatedUnion('kind', [
     kind: z
       .literal('huggingface')
       .describe(
-        'A tokenizer.json with byte-level BPE: path, or repo (a dataset repository on the hub); special tokens it lacks are appended',
+        'A tokenizer.json with byte-level BPE: path, or model or repo (on the hub); special tokens it lacks are appended',
       ),
     path: z.string().min(1).optional().describe('The file, relative to the recipe'),
-    repo: z.string().min(1).optional(),
+    model: z.string().min(1).optional().describe('A model repository on the hub'),
+    repo: z.string().min(1).optional().describe('A dataset repository on the hub'),
     file: z.string().min(1).optional().describe('In the repository (default: tokenizer.json)'),
     revision: z.string().min(1).default('main'),
     addedTokens: z
       .enum(['text', 'recognise'])
-      .default('text')
-      .describe('Added tokens inside a text: ordinary text, or their ids, as Python’s tokenizers does'),
+      .optional()
+      .describe(
+        'Added tokens inside a text: ordinary text (the default, but for a model’s template), or their ids, as Python’s tokenizers does',
+      ),
   }),
 ])
 
 export type TokenizerRecipe = z.output<typeof tokenizerSchema>
+
+const templateFile = z
+  .union([
+    z.string().min(1),
+    z.strictObject({
+      model: z.string().min(1).optional().describe('A model repository on the hub'),
+      repo: z.string().min(1).optional().describe('A dataset repository on the hub'),
+      file: z.string().min(1),
+      revision: z.string().min(1).default('main'),
+    }),
+  ])
+  .optional()
+
+/** A file that a recipe names: a path, or where it is on the hub. */
+export type NamedFile = NonNullable<z.output<typeof templateFile>>
+
+const ownTemplates = templates.filter(({ isFile }) => isFile !== true).map(({ name }) => name)
+
+export const templateSchema = z
+  .union([
+    z.enum(['model', ...ownTemplates]),
+    z.strictObject({
+      jinja: templateFile.describe('A chat_template.jinja: path, or a file on the hub'),
+      config: templateFile.describe(
+        'A tokenizer_config.json: special tokens, and the template if there is no jinja',
+      ),
+      variables: z
+        .record(z.string(), z.json())
+        .optional()
+        .describe('What the template can use, e.g. {enable_thinking: false}'),
+    }),
+  ])
+  .describe(
+    'How a conversation becomes tokens: nanochat, chatml, the model’s own template beside the tokenizer, or a Jinja file',
+  )
+
+export type TemplateRecipe = z.output<typeof templateSchema>
+
+/** The template's name among ours. */
+export function templateName(template: TemplateRecipe): string {
+  return typeof template === 'string' && template !== 'model' ? template : 'jinja'
+}
 
 export const nameSchema = z
   .string()

@@ -6,10 +6,12 @@ import type { LockedFile } from '../pipeline/lock.ts'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
 import type { Store } from '../store/types.ts'
-import type { RecipeSource } from './fields.ts'
+import { type RecipeSource, templateName } from './fields.ts'
 import { importLocal } from './import-file.ts'
+import type { TokenizingRecipe } from './kinds/define-kind.ts'
 import { recipeKind } from './kinds/index.ts'
 import type { Recipe } from './schema.ts'
+import { besideTokenizer, namedTemplateFiles, sibling } from './template-files.ts'
 
 /** By the path as the recipe writes it; null for an optional file that is not there. */
 export type LocalFiles = Readonly<Record<string, LockedFile | null>>
@@ -35,9 +37,25 @@ function namedFiles(recipe: Recipe): Named[] {
   if (tokenizer.kind !== 'tiktoken' && tokenizer.path !== undefined) {
     named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
   }
+  named.push(...filesOfTemplate(recipe))
   for (const { entry, where } of recipeKind(recipe.kind).entries(recipe))
     named.push(...filesOfSource(sourceOf(entry.task), entry, where))
   return named
+}
+
+function filesOfTemplate({ template, tokenizer }: TokenizingRecipe): Named[] {
+  const files = Object.entries(namedTemplateFiles(template))
+  if (templateName(template) !== 'jinja' || files.length > 0)
+    return files.flatMap(([role, path]) =>
+      typeof path === 'string' ? [{ path, where: `template.${role}`, optional: false }] : [],
+    )
+  if (tokenizer.kind === 'tiktoken' || tokenizer.path === undefined) return []
+  const { path } = tokenizer
+  return Object.values(besideTokenizer).map((name) => ({
+    path: sibling(path, name),
+    where: 'template',
+    optional: true,
+  }))
 }
 
 function filesOfSource(source: Source, entry: RecipeSource, where: string): Named[] {

@@ -134,7 +134,8 @@ function explain(
         ? issue.values.map(String)
         : []
       : discriminants(recipe, path)
-  const guess = typeof inside === 'string' && names.length > 1 ? nearest(inside, names) : undefined
+  const near = names.length > 0 || issue.code !== 'invalid_union' ? names : valuesIn(issue.errors)
+  const guess = typeof inside === 'string' && near.length > 1 ? nearest(inside, near) : undefined
   if (issue.code === 'custom') return { why: issue.message }
   if (issue.code === 'invalid_format') return { why: `is ${shownValue(at)}, ${issue.message}` }
   const expected =
@@ -146,6 +147,11 @@ function explain(
   return {
     why: `${inside === undefined ? 'is missing' : `is ${shownValue(inside)}`}, expected ${expected}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
   }
+}
+
+/** The fixed values among a union's branches. */
+function valuesIn(branches: readonly (readonly z.core.$ZodIssue[])[]): string[] {
+  return branches.flat().flatMap((issue) => (issue.code === 'invalid_value' ? issue.values.map(String) : []))
 }
 
 function shownValue(value: unknown): string {

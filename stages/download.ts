@@ -24,7 +24,12 @@ export function createDownload(hub: () => Hub): Stage {
 
 async function download(hub: Hub, call: StageCall, { store, signal, progress, notice }: StageContext) {
   const { sha256, gitOid, bytes } = paramsOf<Params>(call)
-  const { repo, commit, path } = call.hints as unknown as { repo: string; commit: string; path: string }
+  const { repo, type, commit, path } = call.hints as unknown as {
+    repo: string
+    type?: 'model'
+    commit: string
+    path: string
+  }
   const folder = await store.scratch(`download-${sha256 ?? gitOid}`)
   let seen = 0
   let stored: BlobRef | undefined
@@ -32,6 +37,7 @@ async function download(hub: Hub, call: StageCall, { store, signal, progress, no
     hub,
     {
       repo,
+      ...(type === undefined ? {} : { type }),
       commit,
       path,
       bytes,

@@ -121,6 +121,16 @@ export class TokenWriter implements TokenSink {
     this.mark(this.length - before, trained)
   }
 
+  tokens(ids: ArrayLike<number>, from: number, to: number, trained: 0 | 1): void {
+    const room = Math.max(0, this.max - this.length)
+    if (to - from > room) this.over = true
+    const count = Math.min(to - from, room)
+    this.reserve(count)
+    for (let i = 0; i < count; i++) this.ids[this.length + i] = ids[from + i]!
+    this.length += count
+    this.mark(count, trained)
+  }
+
   joined(
     bytes: Uint8Array,
     start1: number,

@@ -1,16 +1,22 @@
 /**
  * tokenize: conversations → tokens and mask, through the chat template.
  *
- * In:  one conversations blob, the vocabulary.   Out: one token block and its index.
- * Keeps: every conversation exactly once, in order, cut at maxSeqLen tokens (counted as truncated when it reaches
+ * In:  one conversations blob, the vocabulary, the template's files if it has any.
+ * Out: one token block and its index; for templates that are files also the conversations they cannot write.
+ * Keeps: every other conversation exactly once, in order, cut at maxSeqLen tokens (counted as truncated when it reaches
  * maxSeqLen, also when it just fits: the reference counts so; with exactCut only when it is longer).
  */
 
+import type { StageCall } from '../pipeline/stage.ts'
+import type { Store } from '../store/types.ts'
 import { readConversations } from './conversations.ts'
-import { defineStage, input, paramsOf, together } from './define-stage.ts'
-import type { TemplateOptions } from './templates/define-template.ts'
+import { defineStage, fileName, input, paramsOf, together } from './define-stage.ts'
+import { Rejects } from './rejects.ts'
+import { BadConversation, type TemplateOptions, type TemplateTools } from './templates/define-template.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
+import type { TextTables } from './tokenizers/text-encoder.ts'
+import { createWholeTextEncoder } from './tokenizers/whole-text.ts'
 import { encoderOf } from './vocabulary-encoder.ts'
 
 interface Params {
@@ -18,6 +24,8 @@ interface Params {
     readonly name: string
     readonly version: number
     readonly options?: TemplateOptions
+    /** Of a template that is a file: how the rows it cannot write are counted. */
+    readonly numbering?: 'row' | 'line'
   }
   readonly maxSeqLen: number
   /** Where rows that are too long are left out, those that just fit must not be taken for them. */
@@ -29,8 +37,15 @@ export const tokenize = defineStage({
   async run(call, { store, signal, progress, encoderTables, hashedAs, settling }) {
     const { template, maxSeqLen, exactCut = false } = paramsOf<Params>(call)
     const vocabularyDigest = input(call, 'vocabulary')
-    const { encoder, specials, vocabularySize } = await encoderOf(vocabularyDigest, store, encoderTables)
-    const render = templateOf(template.name).renderer(specials, template.options ?? {})
+    const { encoder, tables, specials, vocabularySize } = await encoderOf(
+      vocabularyDigest,
+      store,
+      encoderTables,
+    )
+    const { isFile = false, renderer } = templateOf(template.name)
+    const tools = isFile ? await toolsOf(call, store, tables, specials) : undefined
+    const render = renderer(specials, template.options ?? {}, tools)
+    const rejects = isFile ? new Rejects(fileName(call)) : undefined
     const tokens = new TokenWriter(encoder, maxSeqLen, exactCut)
     const writer = await store.createBlob()
     try {
@@ -45,7 +60,13 @@ export const tokenize = defineStage({
         const before = total
         for (let row = 0; row < frame.rows; row++) {
           tokens.begin()
-          render(frame, row, tokens)
+          try {
+            render(frame, row, tokens)
+          } catch (error) {
+            if (rejects === undefined || !(error instanceof BadConversation)) throw error
+            rejects.add({ [template.numbering ?? 'row']: frame.sourceRow[row]! }, error.message, undefined)
+            continue
+          }
           const trained = tokens.end()
           const cut = exactCut ? tokens.over : tokens.length === maxSeqLen
           block.add(frame.sourceRow[row]!, tokens, trained, cut)
@@ -63,11 +84,44 @@ export const tokenize = defineStage({
       }
       const [output, index] = await together(block.commit(settling), store.putBlob(block.index()))
       return {
-        outputs: { tokens: output, index },
-        stats: { rows: block.rows, tokens: total, trainedTokens: trainedTotal, truncated, textBytes },
+        outputs: {
+          tokens: output,
+          index,
+          ...(rejects === undefined ? {} : { rejects: await store.putBlob(rejects.toBytes()) }),
+        },
+        stats: {
+          rows: block.rows,
+          tokens: total,
+          trainedTokens: trainedTotal,
+          truncated,
+          textBytes,
+          ...(rejects === undefined ? {} : { rejected: rejects.count }),
+          ...(rejects?.first === undefined ? {} : { firstReject: rejects.first }),
+        },
       }
     } finally {
       await writer.abort()
     }
   },
 })
+
+/** Inputs `template.ROLE` are the files of a template. */
+async function toolsOf(
+  call: StageCall,
+  store: Store,
+  tables: TextTables,
+  specials: ReadonlyMap<string, number>,
+): Promise<TemplateTools> {
+  const files: Record<string, Uint8Array> = {}
+  for (const [name, digest] of Object.entries(call.inputs)) {
+    if (name.startsWith('template.'))
+      files[name.slice('template.'.length)] = await store.readBlobBytes(digest)
+  }
+  const { templates = {} } = (call.hints ?? {}) as { templates?: Readonly<Record<string, string>> }
+  return {
+    files,
+    names: templates,
+    added: [...specials.keys()],
+    wholeText: () => createWholeTextEncoder(tables),
+  }
+}

@@ -19,7 +19,10 @@ export const tokenizer = defineStage({
     const vocabulary = readTokenizer(kind, await store.readBlobBytes(file), fileName(call), specials, options)
     return {
       outputs: { vocabulary: await store.putBlob(encodeVocabulary(vocabulary)) },
-      stats: { vocabularySize: vocabulary.vocabularySize, bosId: vocabulary.bosId },
+      stats: {
+        vocabularySize: vocabulary.vocabularySize,
+        ...(vocabulary.bosId === undefined ? {} : { bosId: vocabulary.bosId }),
+      },
     }
   },
 })

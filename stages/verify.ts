@@ -2,7 +2,7 @@
  * verify: a shard, re-read from the store and held against the segment it was made from.
  *
  * Checks digests (by reading), heads, lengths, token range, mask values, that every conversation begins with BOS
- * where the segment says, and the fingerprint of every conversation that lies whole in the shard.
+ * (where the template has one) where the segment says, and the fingerprint of every conversation that lies whole in the shard.
  */
 import type { Digest, Json } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
@@ -16,7 +16,8 @@ import { fingerprint } from './token-block.ts'
 interface Params {
   readonly dtype: Dtype
   readonly vocabularySize: number
-  readonly bosId: number
+  /** Absent: conversations begin with any token. */
+  readonly bosId?: number
   /** Absent: llm.c pairs. */
   readonly output?: Json
 }
@@ -39,7 +40,7 @@ export const verify = defineStage({
       throw verifyError(main, why)
     }
     try {
-      const reader = await format.open(files, { dtype, bosId, options })
+      const reader = await format.open(files, { dtype, bosId: bosId ?? 0, options })
       const checker = new ConversationChecker(segment.width)
       let place = 0
       let placeAt = -segment.skip
@@ -63,7 +64,7 @@ export const verify = defineStage({
           const to = Math.min(placeAt + length, at + count)
           if (placeAt >= at) {
             starts++
-            if (ids[placeAt - at] !== bosId)
+            if (bosId !== undefined && ids[placeAt - at] !== bosId)
               fail(
                 `token ${placeAt} is ${ids[placeAt - at]}, expected the beginning of a conversation (${bosId})`,
               )

@@ -1,11 +1,13 @@
 /** A vocabulary's encoder, for the stages that make tokens of text. */
 import type { Digest, Store } from '../store/types.ts'
 import type { StageContext } from './define-stage.ts'
-import { createTextEncoder, type TextEncoder } from './tokenizers/text-encoder.ts'
+import { createTextEncoder, type TextEncoder, type TextTables } from './tokenizers/text-encoder.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
 export interface ReadyEncoder {
   readonly encoder: TextEncoder
+  /** What the encoder was made of. */
+  readonly tables: TextTables
   readonly specials: ReadonlyMap<string, number>
   readonly vocabularySize: number
 }
@@ -21,7 +23,8 @@ export function encoderOf(
   if (known?.digest === digest) return known.ready
   const ready = (async () => {
     const { specials, vocabularySize } = decodeVocabulary(await store.readBlobBytes(digest))
-    return { encoder: createTextEncoder(await encoderTables(digest)), specials, vocabularySize }
+    const tables = await encoderTables(digest)
+    return { encoder: createTextEncoder(tables), tables, specials, vocabularySize }
   })()
   known = { digest, ready }
   ready.catch(() => {

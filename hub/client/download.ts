@@ -171,7 +171,7 @@ function restFetcher(
     }
     throw await refusal(
       answer,
-      { repo: file.repo, revision: file.commit, path: file.path },
+      { repo: file.repo, type: file.type, revision: file.commit, path: file.path },
       hub.http.settings,
     )
   }

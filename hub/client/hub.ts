@@ -1,6 +1,6 @@
 /** The hub as the rest of shardmill sees it: commits, file lists, small files, ranges. Big files: download.ts. */
 import { createHash } from 'node:crypto'
-import { datasetInfo, listFiles as listFilesOfHub } from '@huggingface/hub'
+import { datasetInfo, listFiles as listFilesOfHub, modelInfo } from '@huggingface/hub'
 import { z } from 'zod'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
 import { type Answer, createHttp, type HubHttp, readAll } from './http.ts'
@@ -10,13 +10,15 @@ import {
   checkRepoPath,
   checkRevision,
   type HubFile,
+  nounOf,
+  type RepoType,
   resolveUrl,
 } from './paths.ts'
 import { type Asked, refusal } from './refusals.ts'
 import { HubFault, type RetryNote, withRetries } from './retry.ts'
 import type { HubSettings } from './settings.ts'
 
-export type { HubFile } from './paths.ts'
+export type { HubFile, RepoType } from './paths.ts'
 export type { RetryNote } from './retry.ts'
 
 /** A listing page holds a thousand entries of a few hundred bytes; a README is text for people. */
@@ -39,9 +41,9 @@ export interface Hub {
   /** Signal and retry callback given to `createHub`. */
   readonly defaults: CallOptions
   /** Commit (40 hex digits) of a branch, tag or commit; default `main`. A full commit is taken as it is. */
-  resolveRevision(repo: string, revision?: string): Promise<string>
-  /** Every file of the dataset at a commit, sorted by path (code points). */
-  listFiles(repo: string, commit: string): Promise<HubFile[]>
+  resolveRevision(repo: string, revision?: string, type?: RepoType): Promise<string>
+  /** Every file of the repository at a commit, sorted by path (code points). */
+  listFiles(repo: string, commit: string, type?: RepoType): Promise<HubFile[]>
   /** The dataset card, or undefined when there is none. */
   readme(repo: string, commit: string): Promise<string | undefined>
   /** A file of at most `maxBytes` in memory, checked against its digest. */
@@ -77,7 +79,7 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
     const seen = new Set<string>()
     return async (input) => {
       const url = new URL(input instanceof Request ? input.url : input, endpoint).href
-      if (seen.has(url)) throw badAnswer(endpoint, asked.repo, 'gives the same page of a list twice')
+      if (seen.has(url)) throw badAnswer(endpoint, asked, 'gives the same page of a list twice')
       seen.add(url)
       return retrying(async () => {
         const answer = await http.get(url, {
@@ -88,7 +90,7 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
         const body = await readAll(answer, MAX_API_BYTES)
         if (!isJson(body)) {
           throw new HubFault(
-            `the hub at ${endpoint} sent something that is not JSON for dataset ${asked.repo}`,
+            `the hub at ${endpoint} sent something that is not JSON for ${nounOf(asked.type)} ${asked.repo}`,
             {
               code: 'HUB_ANSWER',
               hint: 'Check HF_ENDPOINT: a login page or a proxy may answer in its place.',
@@ -105,46 +107,55 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
 
   /** Runs a call of the client library; what it throws by itself comes from an answer it did not expect. */
   async function asking<T>(asked: Asked, call: (ask: typeof fetch) => Promise<T>): Promise<T> {
-    checkRepo(asked.repo)
+    checkRepo(asked.repo, asked.type)
     try {
       return await call(apiFetch(asked))
     } catch (error) {
       if (isShardmillError(error)) throw error
-      throw badAnswer(endpoint, asked.repo, 'sent an answer of another shape than expected', error)
+      throw badAnswer(endpoint, asked, 'sent an answer of another shape than expected', error)
     }
   }
 
   const commits = new Map<string, Promise<string>>()
   const listings = new Map<string, Promise<HubFile[]>>()
 
-  async function resolveRevision(repo: string, revision = 'main'): Promise<string> {
-    checkRepo(repo)
+  async function resolveRevision(repo: string, revision = 'main', type?: RepoType): Promise<string> {
+    checkRepo(repo, type)
     checkRevision(revision)
     if (/^[0-9a-f]{40}$/.test(revision)) return revision
-    return once(commits, `${repo}@${revision}`, () => askCommit(repo, revision))
+    return once(commits, `${nounOf(type)} ${repo}@${revision}`, () => askCommit(repo, revision, type))
   }
 
-  async function listFiles(repo: string, commit: string): Promise<HubFile[]> {
-    return [...(await once(listings, `${repo}@${commit}`, () => askFiles(repo, commit)))]
+  async function listFiles(repo: string, commit: string, type?: RepoType): Promise<HubFile[]> {
+    return [
+      ...(await once(listings, `${nounOf(type)} ${repo}@${commit}`, () => askFiles(repo, commit, type))),
+    ]
   }
 
-  async function askCommit(repo: string, revision: string): Promise<string> {
-    const info = await asking({ repo, revision }, (ask) =>
-      datasetInfo({ name: repo, revision, additionalFields: ['sha'], hubUrl: endpoint, fetch: ask }),
-    )
+  async function askCommit(repo: string, revision: string, type: RepoType): Promise<string> {
+    const info = await asking({ repo, type, revision }, (ask) => {
+      const query = { name: repo, revision, hubUrl: endpoint, fetch: ask }
+      return type === 'model'
+        ? modelInfo({ ...query, additionalFields: ['sha'] })
+        : datasetInfo({ ...query, additionalFields: ['sha'] })
+    })
     const commit: unknown = info.sha
     if (typeof commit === 'string' && /^[0-9a-f]{40}$/.test(commit)) return commit
-    throw badAnswer(endpoint, repo, `names no commit for revision ${JSON.stringify(revision)}`)
+    throw badAnswer(endpoint, { repo, type }, `names no commit for revision ${JSON.stringify(revision)}`)
   }
 
-  async function askFiles(repo: string, commit: string): Promise<HubFile[]> {
-    const files = await asking({ repo, revision: commit }, async (ask) => {
+  async function askFiles(repo: string, commit: string, type: RepoType): Promise<HubFile[]> {
+    const files = await asking({ repo, type, revision: commit }, async (ask) => {
       const found = new Map<string, HubFile>()
-      const all = { repo: { type: 'dataset', name: repo }, revision: commit, recursive: true } as const
+      const all = {
+        repo: { type: type ?? 'dataset', name: repo },
+        revision: commit,
+        recursive: true,
+      } as const
       for await (const listed of listFilesOfHub({ ...all, hubUrl: endpoint, fetch: ask })) {
         const entry = Entry.parse(listed)
         checkListedPath(entry.path, repo)
-        if (entry.type === 'file') found.set(entry.path, fileOf(entry, repo, commit))
+        if (entry.type === 'file') found.set(entry.path, fileOf(entry, repo, type, commit))
       }
       return found
     })
@@ -209,7 +220,8 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
       signal: call.signal ?? options.signal,
     })
     if (answer.status === 200 || (answer.status === 206 && range !== undefined)) return answer
-    throw await refusal(answer, { repo: file.repo, revision: file.commit, path: file.path }, settings)
+    const { repo, type, commit, path } = file
+    throw await refusal(answer, { repo, type, revision: commit, path }, settings)
   }
 
   const defaults = { signal: options.signal, onRetry: options.onRetry }
@@ -240,7 +252,7 @@ export function rangeStart(answer: Answer, file: HubFile): number {
   })
 }
 
-function fileOf(entry: z.infer<typeof Entry>, repo: string, commit: string): HubFile {
+function fileOf(entry: z.infer<typeof Entry>, repo: string, type: RepoType, commit: string): HubFile {
   const { path, oid, lfs } = entry
   const bytes = lfs?.size ?? entry.size
   const sha256 = lfs?.oid.replace(/^sha256:/, '').toLowerCase()
@@ -251,6 +263,7 @@ function fileOf(entry: z.infer<typeof Entry>, repo: string, commit: string): Hub
   if (!sound) throw new TypeError(`entry of ${path} has no size, or a digest that is none`)
   return {
     repo,
+    ...(type === undefined ? {} : { type }),
     commit,
     path,
     bytes,
@@ -273,8 +286,8 @@ function isJson(bytes: Uint8Array): boolean {
   }
 }
 
-function badAnswer(endpoint: string, repo: string, what: string, cause?: unknown): ShardmillError {
-  return new ShardmillError('HUB_ANSWER', `for dataset ${repo} the hub at ${endpoint} ${what}`, {
+function badAnswer(endpoint: string, { repo, type }: Asked, what: string, cause?: unknown): ShardmillError {
+  return new ShardmillError('HUB_ANSWER', `for ${nounOf(type)} ${repo} the hub at ${endpoint} ${what}`, {
     hint: 'Check HF_ENDPOINT, and any proxy on the way.',
     cause,
   })

@@ -1,12 +1,26 @@
-/** Names of datasets and of files in them: checked before they reach a URL or a file system. */
+/** Names of repositories and of files in them: checked before they reach a URL or a file system. */
 import { ShardmillError } from '../../errors/index.ts'
 
-/** A file of a dataset at one commit. */
+/** What a repository holds; absent: a dataset. */
+export type RepoType = 'model' | undefined
+
+/** As people call it. */
+export function nounOf(type: RepoType): string {
+  return type ?? 'dataset'
+}
+
+/** The repository's page on the hub. */
+export function pageOf(endpoint: string, repo: string, type: RepoType): string {
+  return `${endpoint}/${type === 'model' ? '' : 'datasets/'}${repo}`
+}
+
+/** A file of a dataset or model at one commit. */
 export interface HubFile {
   readonly repo: string
+  readonly type?: 'model'
   /** Git commit, 40 hex digits: what the file is at this commit never changes. */
   readonly commit: string
-  /** Path in the dataset, with `/`. */
+  /** Path in the repository, with `/`. */
   readonly path: string
   readonly bytes: number
   /** Of the content, for large files (LFS); 64 hex digits. */
@@ -16,11 +30,11 @@ export interface HubFile {
 }
 
 /** Throws `RECIPE` unless `repo` is `name` or `namespace/name` in the hub's letters. */
-export function checkRepo(repo: string): void {
+export function checkRepo(repo: string, type?: RepoType): void {
   const part = '[A-Za-z0-9_][A-Za-z0-9._-]*'
   if (new RegExp(`^${part}(/${part})?$`).test(repo) && !repo.includes('..') && repo.length <= 200) return
-  throw new ShardmillError('RECIPE', `${JSON.stringify(repo)} is not the name of a dataset`, {
-    hint: 'A dataset is named as in its address on the hub, for example "openai/gsm8k".',
+  throw new ShardmillError('RECIPE', `${JSON.stringify(repo)} is not the name of a ${nounOf(type)}`, {
+    hint: `A ${nounOf(type)} is named as in its address on the hub, for example "${type === 'model' ? 'Qwen/Qwen3-0.6B' : 'openai/gsm8k'}".`,
   })
 }
 
@@ -55,15 +69,15 @@ function badPath(path: string, repo: string): ShardmillError {
   const shown = JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path)
   return new ShardmillError(
     'HUB_ANSWER',
-    `dataset ${repo} lists a file named ${shown}, which would leave its folder`,
+    `${repo} lists a file named ${shown}, which would leave its folder`,
     {
-      hint: 'Do not use this dataset before its owner has looked into it.',
+      hint: 'Do not use it before its owner has looked into it.',
     },
   )
 }
 
 /** Address of a file's bytes. */
-export function resolveUrl(endpoint: string, { repo, commit, path }: HubFile): string {
+export function resolveUrl(endpoint: string, { repo, type, commit, path }: HubFile): string {
   const segments = path.split('/').map(encodeURIComponent).join('/')
-  return `${endpoint}/datasets/${repo}/resolve/${encodeURIComponent(commit)}/${segments}`
+  return `${pageOf(endpoint, repo, type)}/resolve/${encodeURIComponent(commit)}/${segments}`
 }

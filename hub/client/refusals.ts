@@ -1,12 +1,14 @@
 /** What a status that no retry can change means to the user. */
 import { ShardmillError } from '../../errors/index.ts'
 import { type Answer, readAll } from './http.ts'
+import { nounOf, pageOf, type RepoType } from './paths.ts'
 import { scrub, showUrl } from './redact.ts'
 import type { HubSettings } from './settings.ts'
 
 /** What was asked for, as far as it is known. */
 export interface Asked {
   readonly repo: string
+  readonly type?: RepoType
   readonly revision?: string
   readonly path?: string
 }
@@ -19,8 +21,9 @@ export async function refusal(answer: Answer, asked: Asked, settings: HubSetting
   const said = await whatItSaid(answer, settings.token)
   const { status } = answer
   const code = answer.headers.get('x-error-code') ?? ''
-  const { repo, revision, path } = asked
-  const page = `${settings.endpoint}/datasets/${repo}`
+  const { repo, type, revision, path } = asked
+  const noun = nounOf(type)
+  const page = pageOf(settings.endpoint, repo, type)
   const details = {
     status,
     repo,
@@ -42,11 +45,11 @@ export async function refusal(answer: Answer, asked: Asked, settings: HubSetting
   }
   if (
     code === 'GatedRepo' ||
-    (status === 403 && /gated|access to (this )?(dataset|repo)|awaiting/i.test(said))
+    (status === 403 && /gated|access to (this )?(dataset|model|repo)|awaiting/i.test(said))
   ) {
     return new ShardmillError(
       'HUB_DENIED',
-      `dataset ${repo} is gated${known ? ', and the token has no access' : ''}${quote}`,
+      `${noun} ${repo} is gated${known ? ', and the token has no access' : ''}${quote}`,
       {
         details,
         hint: `Ask for access at ${page}${known ? '' : ', then set HF_TOKEN'}.`,
@@ -61,14 +64,14 @@ export async function refusal(answer: Answer, asked: Asked, settings: HubSetting
   }
   if (status === 401 || code === 'RepoNotFound') {
     const why = known ? 'or this token may not see it' : 'or is private and no token is set'
-    const hint = `Check the spelling at ${page}; for a private dataset set HF_TOKEN to a token that may read it.`
-    const text = `there is no dataset ${repo} on ${settings.endpoint}, ${why}`
+    const hint = `Check the spelling at ${page}; for a private ${noun} set HF_TOKEN to a token that may read it.`
+    const text = `there is no ${noun} ${repo} on ${settings.endpoint}, ${why}`
     return new ShardmillError(code === 'RepoNotFound' ? 'NOT_FOUND' : 'HUB_DENIED', text, { details, hint })
   }
   if (status === 403) {
     return new ShardmillError(
       'HUB_DENIED',
-      `the hub at ${settings.endpoint} refuses access to dataset ${repo}${quote}`,
+      `the hub at ${settings.endpoint} refuses access to ${noun} ${repo}${quote}`,
       {
         details,
         hint: `Check at ${page} what the token may read.`,
@@ -78,7 +81,7 @@ export async function refusal(answer: Answer, asked: Asked, settings: HubSetting
   if (status === 404 || status === 410) return notFound(asked, code, settings, details)
   return new ShardmillError(
     'HUB_ANSWER',
-    `the hub at ${settings.endpoint} answered ${status} for dataset ${repo}${quote}`,
+    `the hub at ${settings.endpoint} answered ${status} for ${noun} ${repo}${quote}`,
     {
       details,
       hint: 'Check HF_ENDPOINT, and any proxy on the way.',
@@ -87,30 +90,31 @@ export async function refusal(answer: Answer, asked: Asked, settings: HubSetting
 }
 
 function notFound(
-  { repo, revision, path }: Asked,
+  { repo, type, revision, path }: Asked,
   code: string,
   { endpoint }: HubSettings,
   details: Readonly<Record<string, unknown>>,
 ): ShardmillError {
-  const page = `${endpoint}/datasets/${repo}`
+  const noun = nounOf(type)
+  const page = pageOf(endpoint, repo, type)
   const at = revision === undefined ? '' : ` at revision ${JSON.stringify(revision)}`
   if (path !== undefined && code !== 'RevisionNotFound') {
-    return new ShardmillError('NOT_FOUND', `dataset ${repo}${at} has no file ${JSON.stringify(path)}`, {
+    return new ShardmillError('NOT_FOUND', `${noun} ${repo}${at} has no file ${JSON.stringify(path)}`, {
       details,
       hint: `Its files are listed at ${page}/tree/main.`,
     })
   }
   if (revision !== undefined && code === 'RevisionNotFound') {
-    return new ShardmillError('NOT_FOUND', `dataset ${repo} has no revision ${JSON.stringify(revision)}`, {
+    return new ShardmillError('NOT_FOUND', `${noun} ${repo} has no revision ${JSON.stringify(revision)}`, {
       details,
       hint: `Its branches and tags are listed at ${page}.`,
     })
   }
   const or =
     revision === undefined || revision === 'main' ? '' : `, or it has no revision ${JSON.stringify(revision)}`
-  return new ShardmillError('NOT_FOUND', `there is no dataset ${repo} on ${endpoint}${or}`, {
+  return new ShardmillError('NOT_FOUND', `there is no ${noun} ${repo} on ${endpoint}${or}`, {
     details,
-    hint: `Check the spelling at ${page}; for a private dataset set HF_TOKEN to a token that may read it.`,
+    hint: `Check the spelling at ${page}; for a private ${noun} set HF_TOKEN to a token that may read it.`,
   })
 }
 

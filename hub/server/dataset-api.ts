@@ -5,7 +5,7 @@ import { isShardmillError } from '../../errors/index.ts'
 import { isMapping, readCard } from '../data-files.ts'
 import { badRequest, Refusal } from './refusal.ts'
 import { nextLink, sendJson } from './reply.ts'
-import type { Repo, Repos } from './repos.ts'
+import type { Repo, RepoKind, Repos } from './repos.ts'
 import { flag, limitParam, listParam, page } from './request.ts'
 import { COMMIT_DATE, COMMIT_TITLE, type Snapshot } from './snapshot.ts'
 
@@ -26,6 +26,15 @@ const SHOWN = [...LISTED, 'cardData', 'citation', 'description', 'sha', 'sibling
 const EXPANDABLE = new Set([...SHOWN, 'downloadsAllTime', 'mainSize', 'paperswithcode_id', 'trendingScore'])
 // Fields of the hub that a folder has nothing to say about; asking for them is no mistake.
 const EMPTY = new Set(['gitalyUid', 'resourceGroup', 'xetEnabled'])
+// And those of models alone.
+const EMPTY_OF_MODELS = new Set([
+  'pipeline_tag',
+  'library_name',
+  'config',
+  'safetensors',
+  'gguf',
+  'baseModels',
+])
 
 /** The answer to `dataset_info`: all fields, or those that `expand` names. */
 export async function datasetInfo(
@@ -34,7 +43,7 @@ export async function datasetInfo(
   revision: string,
   query: URLSearchParams,
 ): Promise<void> {
-  const fields = expandParam(query) ?? SHOWN
+  const fields = expandParam(query, repo.kind) ?? SHOWN
   const snapshot = await repo.at(revision)
   const info = await describe(repo, snapshot, flag(query.get('blobs')))
   sendJson(response, pick(info, fields), { 'X-Repo-Commit': snapshot.commit })
@@ -163,10 +172,13 @@ function tagsOf(card: Info): string[] {
   return [...named, ...texts(card['tags'])]
 }
 
-function expandParam(query: URLSearchParams): readonly string[] | undefined {
+function expandParam(query: URLSearchParams, kind: RepoKind = 'datasets'): readonly string[] | undefined {
   const fields = listParam(query, 'expand')
   if (fields.length === 0) return undefined
-  const wrong = fields.find((field) => !EXPANDABLE.has(field) && !EMPTY.has(field))
+  const wrong = fields.find(
+    (field) =>
+      !EXPANDABLE.has(field) && !EMPTY.has(field) && !(kind === 'models' && EMPTY_OF_MODELS.has(field)),
+  )
   if (wrong === undefined) return fields
   throw badRequest(`"expand" does not know "${wrong}"; it takes ${[...EXPANDABLE].join(', ')}`)
 }

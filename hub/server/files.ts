@@ -41,7 +41,7 @@ export async function resolve(
     await (await repo.open(snapshot, file)).close() // is it still there?
     const place = `${repo.id}/${snapshot.commit}/${file.lfs.sha256}/${encodePath(path)}`
     const { 'Content-Type': _, 'Content-Disposition': __, ...facts } = headers
-    return sendRedirect(response, `${base}/cdn/datasets/${place}`, facts)
+    return sendRedirect(response, `${base}/cdn/${repo.kind}/${place}`, facts)
   }
   const content = await repo.read(snapshot, file)
   await sendRanges({ request, response }, headers, content.length, async function* (range) {
@@ -58,7 +58,7 @@ export async function cdn(
 ): Promise<void> {
   const found = await repo.findLarge(commit, sha256)
   if (found === undefined)
-    throw new Refusal(404, 'No file of this dataset has this digest any more', 'EntryNotFound')
+    throw new Refusal(404, 'No file of this repository has this digest any more', 'EntryNotFound')
   const { snapshot, file } = found
   const headers = fileHeaders(/^[0-9a-f]{40}$/.test(commit) ? commit : snapshot.commit, file, path)
   if (matchesAny(request.headers['if-none-match'], String(headers['ETag'])))

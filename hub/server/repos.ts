@@ -1,5 +1,5 @@
 /**
- * The datasets of a folder `datasets/<org>/<name>/` and their revisions:
+ * The datasets of a folder `datasets/<org>/<name>/`, and the models of `models/<org>/<name>/`, with their revisions:
  * - `main` (or `HEAD`): the files as they are now;
  * - `refs/convert/parquet`: the dataset's parquet files as `<config>/<split>/0000.parquet`;
  * - any other branch or tag: the folder `datasets/<org>/<name>@<revision>/`;
@@ -20,6 +20,9 @@ const NAME = /^[A-Za-z0-9_][A-Za-z0-9_.-]*$/
 const ATTEMPTS = 5
 const FORMER_COMMITS = 16
 
+/** The folders that repositories lie in, named as in the hub's addresses. */
+export type RepoKind = 'datasets' | 'models'
+
 export class Repos {
   readonly #repos = new Map<string, Repo>()
   readonly #digests: Digests
@@ -35,7 +38,7 @@ export class Repos {
 
   /** The ids of all datasets, sorted. */
   async list(): Promise<string[]> {
-    const base = await this.#datasets()
+    const base = await this.#folderOf('datasets')
     const ids: string[] = []
     for (const org of await listFolder(base)) {
       const folder = NAME.test(org.name) ? await insideOf(this.root, join(base, org.name)) : undefined
@@ -48,11 +51,11 @@ export class Repos {
   }
 
   /** @throws Refusal RepoNotFound */
-  async open(org: string | undefined, name: string | undefined): Promise<Repo> {
+  async open(org: string | undefined, name: string | undefined, kind: RepoKind = 'datasets'): Promise<Repo> {
     const id = `${org ?? ''}/${name ?? ''}`
     // Only names that the folder itself lists: no traversal, and no other spelling where case does not matter.
     if (org === undefined || name === undefined || !NAME.test(org) || !NAME.test(name)) throw noRepo()
-    const base = await this.#datasets()
+    const base = await this.#folderOf(kind)
     if (!(await listFolder(base)).some((entry) => entry.name === org)) throw noRepo()
     const folder = await insideOf(this.root, join(base, org))
     if (folder === undefined) throw noRepo()
@@ -61,18 +64,20 @@ export class Repos {
     const branches = names
       .filter((one) => one.startsWith(`${name}@`))
       .map((one) => one.slice(name.length + 1))
-    let repo = this.#repos.get(id)
+    let repo = this.#repos.get(`${kind}/${id}`)
     if (repo === undefined) {
-      repo = new Repo(id, this.root, join(folder, name), this.#digests, (line) => this.log(`${id}: ${line}`))
-      this.#repos.set(id, repo)
+      repo = new Repo(id, kind, this.root, join(folder, name), this.#digests, (line) =>
+        this.log(`${id}: ${line}`),
+      )
+      this.#repos.set(`${kind}/${id}`, repo)
     }
     repo.branches = branches.filter((branch) => NAME.test(branch)).sort(compareCodePoints)
     return repo
   }
 
-  async #datasets(): Promise<string> {
-    const folder = await insideOf(this.root, join(this.root, 'datasets'))
-    return folder ?? join(this.root, 'datasets')
+  async #folderOf(kind: RepoKind): Promise<string> {
+    const folder = await insideOf(this.root, join(this.root, kind))
+    return folder ?? join(this.root, kind)
   }
 }
 
@@ -85,6 +90,7 @@ export class Repo {
 
   constructor(
     readonly id: string,
+    readonly kind: RepoKind,
     readonly root: string,
     readonly folder: string,
     readonly digests: Digests,

@@ -25,6 +25,13 @@ export async function route(exchange: Exchange, target: Target, repos: Repos, ba
     }
     return datasetApi(exchange, target.query, await repos.open(org, name), rest, base)
   }
+  if (first === 'api' && second === 'models' && org !== undefined) {
+    const [operation] = rest
+    const known =
+      operation === undefined || ['revision', 'tree', 'paths-info', 'refs', 'commits'].includes(operation)
+    if (!known) throw new Refusal(404, `This server has no endpoint "${operation}" for models`)
+    return datasetApi(exchange, target.query, await repos.open(org, name, 'models'), rest, base)
+  }
   if (first === 'datasets') {
     allow(exchange, 'GET')
     const [, repoOrg, repoName, kind, ...place] = target.segments
@@ -33,10 +40,10 @@ export async function route(exchange: Exchange, target: Target, repos: Repos, ba
     if (kind === 'resolve') return resolve(exchange, repo, revision, path, base)
     if (kind === 'raw') return raw(exchange, repo, revision, path)
   }
-  if (first === 'cdn' && second === 'datasets') {
+  if (first === 'cdn' && (second === 'datasets' || second === 'models')) {
     allow(exchange, 'GET')
     const [commit = '', sha256 = '', ...path] = rest
-    return cdn(exchange, await repos.open(org, name), commit, sha256, path.join('/'))
+    return cdn(exchange, await repos.open(org, name, second), commit, sha256, path.join('/'))
   }
   if (first === 'api' && second === 'whoami-v2') return whoAmI(exchange)
   if (first === 'api' && second === 'validate-yaml') {
@@ -44,9 +51,14 @@ export async function route(exchange: Exchange, target: Target, repos: Repos, ba
     const { content } = await readFields(exchange.request, MOST_README)
     return sendJson(exchange.response, validateCard(content))
   }
-  // Models, spaces and buckets: there are none here.
+  if (org === 'resolve' && first !== 'spaces') {
+    allow(exchange, 'GET')
+    const { revision, path } = takeRevision(target.segments.slice(3))
+    return resolve(exchange, await repos.open(first, second, 'models'), revision, path, base)
+  }
+  // Spaces and buckets: there are none here.
   if ((first === 'api' && org !== undefined) || org === 'resolve' || second === 'resolve') throw noRepo()
-  throw new Refusal(404, 'This server has no such page; it serves datasets only')
+  throw new Refusal(404, 'This server has no such page; it serves datasets and models only')
 }
 
 async function datasetApi(

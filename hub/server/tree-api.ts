@@ -28,7 +28,7 @@ export async function tree(
   const { items, next } = page(entries, query, limit)
   const inner = path === '' ? '' : `/${encodePath(path)}`
   // The next page names the commit, not the branch: pages of two versions never mix.
-  const address = `/api/datasets/${repo.id}/tree/${encodeSegment(snapshot.commit)}${inner}`
+  const address = `/api/${repo.kind}/${repo.id}/tree/${encodeSegment(snapshot.commit)}${inner}`
   sendJson(
     response,
     items.map((entry) => describe(entry, expand ? snapshot : undefined)),

@@ -10,7 +10,7 @@ export interface OutputKind<L extends Lock, R extends BuildResult> {
   /** config.json. */
   config(lock: L, result: R): unknown
   /** The manifest's fields after `kind`, vocabularySize and bosId among them. */
-  facts(lock: L, result: R): { readonly vocabularySize: number; readonly bosId: number }
+  facts(lock: L, result: R): { readonly vocabularySize: number; readonly bosId: number | null }
   /** As far as verifying relies on these fields. */
   readonly schema: z.ZodType
   /** Whether a file of that name may be of this kind, also where no manifest tells. */

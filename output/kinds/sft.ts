@@ -51,7 +51,7 @@ function filesOf(lock: SftLock, result: SftResult): OutputFile[] {
       const bytes = Object.fromEntries(Object.entries(shard.files).map(([role, ref]) => [role, ref.bytes]))
       finished.push({ names, bytes, tokens, conversations })
     }
-    const of = { dtype: result.dtype, bosId: result.bosId, options }
+    const of = { dtype: result.dtype, bosId: result.bosId ?? 0, options }
     for (const { path, role, content } of format.splitFiles?.(split, finished, of) ?? [])
       files.push({ path, bytes: content.length, sha256: sha256(content), role, split, content })
   }

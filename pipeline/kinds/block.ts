@@ -10,19 +10,26 @@ export const blockStages = { sft: 'tokenize', 'chat-eval': 'problems' } as const
   StageName
 >
 
+type BlockSource = Pick<LockedSource, 'tooLong' | 'reader'>
+
 /** The stage and its params; its inputs are `conversations` and `vocabulary`, its outputs `tokens` and `index`. */
 export function blockStage(
   settings: Settings,
-  source: Pick<LockedSource, 'tooLong'>,
+  source: BlockSource,
 ): { readonly stage: StageName; readonly params: Json } {
   return { stage: blockStages[settings.kind], params: params[settings.kind](settings as never, source) }
 }
 
 const params = {
-  sft: ({ template, maxSeqLen }: Settings, source: Pick<LockedSource, 'tooLong'>): Json => ({
-    template: { name: template.name, version: template.version, ...present('options', template.options) },
+  sft: ({ template, maxSeqLen }: Settings, source: BlockSource): Json => ({
+    template: {
+      name: template.name,
+      version: template.version,
+      ...present('options', template.options),
+      ...(template.files === undefined ? {} : { numbering: source.reader === 'jsonl' ? 'line' : 'row' }),
+    },
     maxSeqLen,
     ...(source.tooLong === undefined ? {} : { exactCut: true }),
   }),
   'chat-eval': ({ template: { name, version } }: Settings): Json => ({ template: { name, version } }),
-} as const satisfies Record<Kind, (settings: never, source: Pick<LockedSource, 'tooLong'>) => Json>
+} as const satisfies Record<Kind, (settings: never, source: BlockSource) => Json>

@@ -38,6 +38,7 @@ async function orchestrate(
   )
   run.note({ kind: 'split-verified', split: evalSplit })
   const { vocabularySize, bosId } = context
+  if (bosId === null) throw new TypeError(`template ${settings.template.name} opens no problem`)
   return { kind: 'chat-eval', vocabularySize, bosId, maxSeqLen: settings.maxSeqLen, tasks }
 }
 

@@ -98,7 +98,7 @@ export const chatEval = defineKind<ChatEvalRecipe, ChatEvalLock>({
   schema: chatEvalSchema,
   entries: entriesOf,
   async lock(recipe, locking) {
-    const tokenizer = await locking.tokenizer(recipe.tokenizer)
+    const tokenizer = await locking.tokenizer(recipe)
     const { name, version, specials } = templateOf(recipe.template)
     const format = problemFormatOf(recipe.output)
     const entries = entriesOf(recipe)

@@ -1,7 +1,7 @@
 /** A kind of recipe to those who read it: its fields, and how they become a lock. One file each beside this one. */
 import type { z } from 'zod'
 import type { Kind, Lock, LockedSource } from '../../pipeline/lock.ts'
-import type { RecipeSource, TokenizerRecipe } from '../fields.ts'
+import type { RecipeSource, TemplateRecipe, TokenizerRecipe } from '../fields.ts'
 
 /** An entry of a list of sources, and where it stands: `splits.val[0]`. */
 export interface Entry {
@@ -9,9 +9,17 @@ export interface Entry {
   readonly where: string
 }
 
+/** What tokenizes: the two depend on each other. */
+export interface TokenizingRecipe {
+  readonly tokenizer: TokenizerRecipe
+  readonly template: TemplateRecipe
+}
+
 /** What locking a recipe needs from the world: files looked up, pinned and taken into the store. */
 export interface Locking {
-  tokenizer(tokenizer: TokenizerRecipe): Promise<Lock['tokenizer']>
+  tokenizer(recipe: TokenizingRecipe): Promise<Lock['tokenizer']>
+  /** Files and variables of a template that is a file. */
+  templateFiles(recipe: TokenizingRecipe): Promise<Pick<Lock['template'], 'files' | 'options'>>
   /** In order, a few at a time. */
   sources(entries: readonly Entry[]): Promise<LockedSource[]>
 }

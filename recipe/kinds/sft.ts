@@ -3,7 +3,7 @@ import { distance } from 'fastest-levenshtein'
 import { z } from 'zod'
 import { type SftLock, usualSplits } from '../../pipeline/lock.ts'
 import { outputFormatOf, outputFormats } from '../../stages/outputs/index.ts'
-import { templateOf, templates } from '../../stages/templates/index.ts'
+import { templateOf } from '../../stages/templates/index.ts'
 import {
   editorSchema,
   nameSchema,
@@ -11,6 +11,8 @@ import {
   type RecipeSource,
   seed,
   sourceSchema,
+  templateName,
+  templateSchema,
   tokenizerSchema,
   tooLong,
 } from '../fields.ts'
@@ -61,9 +63,7 @@ const fields = z.strictObject({
   kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
   name: nameSchema,
   tokenizer: tokenizerSchema,
-  template: z
-    .enum(templates.map(({ name }) => name) as [string, ...string[]])
-    .describe('How a conversation becomes tokens'),
+  template: templateSchema,
   maskAssistantHeader: z
     .boolean()
     .optional()
@@ -131,11 +131,12 @@ export const sftSchema = fields.superRefine((recipe, context) => {
       path: ['dtype'],
       message: `is no option of the output format ${output.format}, which has one type of its own`,
     })
-  if (maskAssistantHeader !== undefined && templateOf(template).options?.maskAssistantHeader === undefined)
+  const { name, options } = templateOf(templateName(template))
+  if (maskAssistantHeader !== undefined && options?.maskAssistantHeader === undefined)
     context.addIssue({
       code: 'custom',
       path: ['maskAssistantHeader'],
-      message: `is no option of the template ${template}, whose mask is fixed`,
+      message: `is no option of the template ${name}, whose mask is fixed`,
     })
   const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
   if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
@@ -170,13 +171,13 @@ async function lockSft(recipe: SftRecipe, locking: Locking): Promise<SftLock> {
       })),
     )
   const splitOrder = splitOrderOf(recipe)
-  const tokenizer = await locking.tokenizer(recipe.tokenizer)
+  const tokenizer = await locking.tokenizer(recipe)
   return {
     schema: 1,
     kind: 'sft',
     name: recipe.name,
     tokenizer,
-    template: lockTemplate(recipe),
+    template: await lockTemplate(recipe, locking),
     maxSeqLen: recipe.maxSeqLen,
     shardTokens: recipe.shardTokens,
     ...lockOutput(recipe),
@@ -209,8 +210,9 @@ function shuffleOf({
   return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
 }
 
-function lockTemplate(recipe: SftRecipe): SftLock['template'] {
-  const { name, version, specials, options } = templateOf(recipe.template)
+async function lockTemplate(recipe: SftRecipe, locking: Locking): Promise<SftLock['template']> {
+  const { name, version, specials, options, isFile } = templateOf(templateName(recipe.template))
+  if (isFile === true) return { name, version, specials, ...(await locking.templateFiles(recipe)) }
   if (options === undefined) return { name, version, specials }
   const { maskAssistantHeader = options.maskAssistantHeader ?? false } = recipe
   return { name, version, specials, options: { maskAssistantHeader } }

@@ -22,6 +22,7 @@ export interface Window {
 export interface ShardContent {
   /** Of the ids, as the recipe and the vocabulary have it. */
   readonly dtype: Dtype
+  /** 0 where the template has none. */
   readonly bosId: number
   /** Tokens in all, known before any is read. */
   readonly tokens: number

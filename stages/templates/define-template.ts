@@ -1,4 +1,6 @@
+import type { Json } from '../../store/types.ts'
 import type { ConversationFrame } from '../conversations.ts'
+import type { WholeTextEncoder } from '../tokenizers/whole-text.ts'
 
 /** Where a template writes a conversation's tokens. `trained` is the mask: 1 trained on, 0 not. */
 export interface TokenSink {
@@ -15,6 +17,8 @@ export interface TokenSink {
     end2: number,
     trained: 0 | 1,
   ): void
+  /** Tokens that are known already: those at `from` up to `to` (exclusive) of `ids`. */
+  tokens(ids: ArrayLike<number>, from: number, to: number, trained: 0 | 1): void
   /** The maximum is reached: whatever follows is cut off. */
   readonly full: boolean
 }
@@ -23,6 +27,24 @@ export interface TokenSink {
 export interface TemplateOptions {
   /** Whether the assistant's header is left out of the mask. */
   readonly maskAssistantHeader?: boolean
+  /** What a template that is a file can use besides the conversation. */
+  readonly variables?: Readonly<Record<string, Json>>
+}
+
+/** What a template that is a file is made of. */
+export interface TemplateTools {
+  /** Its files, by their role. */
+  readonly files: Readonly<Record<string, Uint8Array>>
+  /** The same as users know them. */
+  readonly names: Readonly<Record<string, string>>
+  /** Names of the tokenizer's special and added tokens. */
+  readonly added: readonly string[]
+  readonly wholeText: () => WholeTextEncoder
+}
+
+/** A conversation that the template cannot write: it is set aside, or stops the build. */
+export class BadConversation extends Error {
+  override readonly name = 'BadConversation'
 }
 
 /** A chat template. To add one, write a file beside this one and name it in index.ts. */
@@ -34,10 +56,16 @@ export interface Template {
   readonly specials: readonly string[]
   /** The options it takes, and what they are when the recipe does not say. */
   readonly options?: TemplateOptions
-  /** Makes the function that writes conversation `row` of a frame, given the ids of the special tokens. */
+  /** True when it is a file that the recipe names: then `renderer` needs `tools`. */
+  readonly isFile?: true
+  /**
+   * Makes the function that writes conversation `row` of a frame, given the ids of the special tokens. That throws
+   * BadConversation, before it has written anything.
+   */
   renderer(
     ids: ReadonlyMap<string, number>,
     options?: TemplateOptions,
+    tools?: TemplateTools,
   ): (frame: ConversationFrame, row: number, out: TokenSink) => void
   /** Makes the function that opens an assistant's turn, for prompts that a model is to complete. */
   opening?(ids: ReadonlyMap<string, number>): (out: TokenSink) => void

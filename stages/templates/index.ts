@@ -1,9 +1,10 @@
 import { chatml } from './chatml.ts'
 import type { Template } from './define-template.ts'
+import { jinja } from './jinja.ts'
 import { nanochat } from './nanochat.ts'
 
 /** Every chat template a recipe can name. */
-export const templates: readonly Template[] = [nanochat, chatml]
+export const templates: readonly Template[] = [nanochat, chatml, jinja]
 
 export function templateOf(name: string): Template {
   const template = templates.find((candidate) => candidate.name === name)

@@ -52,7 +52,8 @@ export interface StoredVocabulary extends Vocabulary {
   readonly specials: ReadonlyMap<string, number>
   /** Largest id + 1, special tokens included (tiktoken's n_vocab). */
   readonly vocabularySize: number
-  readonly bosId: number
+  /** Absent when the template needs no special tokens. */
+  readonly bosId?: number
 }
 
 const magic = 'SMVOCAB1'
@@ -94,7 +95,7 @@ export function withSpecials(
     ids: file.ids,
     specials,
     vocabularySize: size,
-    bosId: specials.get(wanted[0]!)!,
+    ...(wanted[0] === undefined ? {} : { bosId: specials.get(wanted[0])! }),
     ...(rules === undefined ? {} : { rules }),
     ...(merges === undefined ? {} : { merges }),
   }
@@ -158,7 +159,7 @@ export function decodeVocabulary(data: Uint8Array): StoredVocabulary {
     textBytes: number
     specials: [string, number][]
     vocabularySize: number
-    bosId: number
+    bosId?: number
     rules?: TextRules
     merges?: number
   }
@@ -172,7 +173,7 @@ export function decodeVocabulary(data: Uint8Array): StoredVocabulary {
     bytes: bytes.subarray(bytesAt, bytesAt + header.textBytes),
     specials: new Map(header.specials),
     vocabularySize: header.vocabularySize,
-    bosId: header.bosId,
+    ...(header.bosId === undefined ? {} : { bosId: header.bosId }),
     ...(header.rules === undefined ? {} : { rules: header.rules }),
     ...(header.merges === undefined
       ? {}

@@ -106,6 +106,38 @@ const inChatml: Change = (recipe) => {
   recipe.splits = { train: [recipe.splits.train[3]!] } as RecipeObject['splits']
 }
 
+/** A model's own template, with a tokenizer that has its tokens. */
+const inJinja =
+  (template: Fields): Change =>
+  (recipe) => {
+    recipe['template'] = template
+    recipe['tokenizer'] = { kind: 'huggingface', path: 'own/tokenizer.json' }
+    recipe.splits = { train: [recipe.splits.train[3]!] } as RecipeObject['splits']
+  }
+const ofModel = { model: 'own/model', file: 'chat_template.jinja' }
+const ofLists = { repo: 'words/lists', file: 'tokenizer_config.json' }
+const templates: [string, Case][] = ['jinja', 'config'].flatMap((role): [string, Case][] => {
+  const local = role === 'jinja' ? 'own/chat_template.jinja' : 'own/tokenizer_config.json'
+  const model = { ...ofModel, file: local.slice('own/'.length) }
+  const there = ['tokenizer', ...tokens]
+  return [
+    [`template.${role}`, { change: inJinja({ [role]: local }), runs: there }],
+    [`template.${role}.model`, { change: inJinja({ [role]: model }), runs: ['download', ...there] }],
+    [`template.${role}.repo`, { change: inJinja({ config: ofLists }), runs: ['download', ...there] }],
+    [
+      `template.${role}.file`,
+      {
+        change: inJinja({ [role]: { ...model, file: `other-${model.file}` } }),
+        runs: ['download', ...there],
+      },
+    ],
+    [
+      `template.${role}.revision`,
+      { change: inJinja({ config: { ...ofLists, revision: 'v2' } }), runs: ['download', ...there] },
+    ],
+  ]
+})
+
 const wordsOnHub = (place: number, more: Fields = {}) =>
   inTrain(place, { words: { repo: 'words/lists', file: 'other.txt', ...more } })
 const spelling = (task: string, place: number): [string, Case][] => [
@@ -167,11 +199,34 @@ const cases = new Map<string, Case>([
       runs: ['tokenizer', ...tokens],
     },
   ],
+  [
+    'tokenizer.model',
+    {
+      change: set('tokenizer', { kind: 'huggingface', model: 'own/model' }),
+      runs: ['download', 'tokenizer', ...tokens],
+    },
+  ],
   ['template', { change: inChatml, runs: ['tokenizer', ...tokens] }],
+  [
+    'template model',
+    {
+      change: (recipe, folder) => {
+        inJinja({})(recipe, folder)
+        recipe['template'] = 'model'
+      },
+      runs: ['tokenizer', ...tokens],
+    },
+  ],
+  [
+    'template.variables',
+    { change: inJinja({ variables: { thinking: false } }), runs: ['tokenizer', ...tokens] },
+  ],
+  ...templates,
   [
     'maskAssistantHeader',
     { change: both(inChatml, set('maskAssistantHeader', true)), runs: ['tokenizer', ...tokens] },
   ],
+  ['output.format', { change: set('output', { format: 'jsonl' }), runs: order }],
   ['maxSeqLen', { change: set('maxSeqLen', 30), runs: tokens }],
   ['tooLong', { change: set('tooLong', 'drop'), runs: tokens }],
   ['onUntrained', { change: set('onUntrained', 'drop'), runs: order }],
@@ -295,6 +350,19 @@ function writeMore(folder: string): void {
   }
   const { tokenizer } = tokenizers.find(({ name }) => name === 'qwen')!
   writeFileSync(join(folder, 'tokenizer.json'), JSON.stringify(tokenizer))
+  writeModel(join(folder, 'own'))
+}
+
+/** A tokenizer with its template, as a model's folder has them. */
+function writeModel(folder: string): void {
+  mkdirSync(folder, { recursive: true })
+  const template = readFileSync(join(fixtures, 'jinja', 'chatml.jinja'), 'utf8')
+  const config = { eos_token: '</s>', chat_template: template }
+  cpSync(join(fixtures, 'jinja', 'tokenizer.json'), join(folder, 'tokenizer.json'))
+  writeFileSync(join(folder, 'chat_template.jinja'), template)
+  writeFileSync(join(folder, 'other-chat_template.jinja'), `{# another #}${template}`)
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify(config))
+  writeFileSync(join(folder, 'other-tokenizer_config.json'), JSON.stringify({ ...config, bos_token: '<s>' }))
 }
 
 /** Tables that the golden hub has not: three rows each, with and without a second set of rows. */
@@ -379,7 +447,9 @@ function mirrored(): string {
     for (const file of ['words.txt', 'tokenizer.pkl']) cpSync(join(golden, file), join(folder, file))
     writeFileSync(join(folder, 'other.txt'), 'pear\nplum\nquince\n')
     cpSync(join(fixtures, 'tokenizers', 'rustbpe-2048.protocol4.pkl'), join(folder, 'other.pkl'))
+    writeModel(folder)
   }
+  writeModel(join(hub, 'models', 'own', 'model'))
   return hub
 }
 

@@ -45,7 +45,7 @@ describe.each(outputFormats.map(({ name }) => name))('%s', (name) => {
   beforeAll(async () => {
     const outcome = await bench.build(name, `output: { format: ${name} }`)
     out = outcome.out
-    bosId = outcome.result.bosId
+    bosId = outcome.result.bosId ?? 0
   })
 
   test.each(splits)('%s: the same ids and masks', async (split) => {
