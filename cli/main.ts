@@ -344,8 +344,9 @@ TEMPORAL_API_KEY, TEMPORAL_TLS and the like, then the profile TEMPORAL_PROFILE o
     .description('builds that the Temporal server knows')
     .addOption(temporalOption())
     .option('--limit <n>', 'at most so many, newest first', '20')
+    .option('--recipe <name>', 'only builds of the recipe of this name')
     .addOption(jsonOption())
-    .addHelpText('after', '\nExample:\n  $ shardmill list')
+    .addHelpText('after', '\nExample:\n  $ shardmill list --recipe nanochat-sft')
     .action(
       run(async (context, options: ListFlags) =>
         (await import('./commands/list.ts')).listCommand(context, options),

@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Connection } from '@temporalio/client'
 import { ShardmillError } from '../errors/index.ts'
+import { searchAttributes } from '../workflows/names.ts'
 import { findTemporalCli } from './temporal-cli.ts'
 
 export interface DevServerOptions {
@@ -17,6 +18,8 @@ export interface DevServerOptions {
   readonly port: number
   /** Port of the web UI; undefined takes the server's default (port + 1000), null goes without. */
   readonly uiPort?: number | null
+  /** Registers our search attributes. */
+  readonly attributes?: boolean
   readonly signal: AbortSignal
   readonly notice: (text: string) => void
 }
@@ -53,6 +56,9 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     'synchronous=normal',
     '--log-level',
     'error',
+    ...(options.attributes === true
+      ? Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`])
+      : []),
   ]
   const child = spawn(
     cli,

@@ -15,5 +15,8 @@ export const buildWorkflow = 'buildDataset'
 /** Every build's workflow id begins so. */
 export const buildIdPrefix = 'shardmill-'
 
+/** Search attributes (Keyword), set where the server has them: on a build, and on the workflows of its splits' parts. */
+export const searchAttributes = { recipe: 'ShardmillRecipe', split: 'ShardmillSplit' } as const
+
 /** Query: how far a workflow is, and which child workflows are under way. */
 export const progressQuery = 'progress'

@@ -2,6 +2,7 @@
  * The orchestration's runner inside a workflow: a stage is an activity, a large part is a child workflow, a long
  * list is a blob. Deterministic: everything it knows of the store was told by an activity.
  */
+import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common'
 import {
   ChildWorkflowCancellationType,
   executeChild,
@@ -25,6 +26,7 @@ import {
 } from '../pipeline/stage.ts'
 import type { Digest, Json } from '../store/types.ts'
 import { activitiesFor } from './activities.ts'
+import { searchAttributes } from './names.ts'
 import { addTotals, type MutableTotals, totalsOf } from './totals.ts'
 import type { BuildRef, Limits, PartInput, PartOutput } from './types.ts'
 
@@ -122,6 +124,7 @@ export class WorkflowRunner {
           workflowId,
           args: [input],
           staticSummary: place.title,
+          ...this.attributesOf(workflowId),
           cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
           parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         })) as PartOutput<R>
@@ -132,6 +135,15 @@ export class WorkflowRunner {
         this.children.delete(workflowId)
       }
     })
+  }
+
+  /** Every part of a build belongs to a split: it stands behind the build's id in the workflow's. */
+  private attributesOf(workflowId: string): { typedSearchAttributes?: SearchAttributePair[] } {
+    const { build, limits } = this.options
+    if (limits.attributes?.includes(searchAttributes.split) !== true) return {}
+    const split = workflowId.slice(build.workflowId.length).split('/')[1]!
+    const key = defineSearchAttributeKey(searchAttributes.split, 'KEYWORD')
+    return { typedSearchAttributes: [{ key, value: split }] }
   }
 
   async pack<T>(lists: readonly Long<T>[]): Promise<Long<T>> {

@@ -20,6 +20,8 @@ export interface Limits {
   readonly heartbeatMs?: number
   /** Events after which a workflow continues as new. */
   readonly history?: number
+  /** Our search attributes that the server has registered; absent when it has none. */
+  readonly attributes?: readonly string[]
 }
 
 /** Which build a workflow or an activity works for: the first run of its root workflow. */

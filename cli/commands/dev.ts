@@ -76,6 +76,7 @@ async function serverFor(
     folder: join(dataHome(), 'shardmill', 'temporal'),
     env: process.env,
     port,
+    attributes: true,
     ...(flags.uiPort === undefined ? {} : { uiPort: wholeNumber(flags.uiPort, '--ui-port') }),
     signal: context.signal,
     notice,

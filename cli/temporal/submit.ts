@@ -1,6 +1,7 @@
 /** Submitting a build: local files and the request go into the shared store, its digest to Temporal. */
 import { dirname, resolve } from 'node:path'
 import { type Client, WorkflowExecutionAlreadyStartedError } from '@temporalio/client'
+import { defineSearchAttributeKey } from '@temporalio/common'
 import { putRequest } from '../../activities/request.ts'
 import type { RecipeText } from '../../engine/build.ts'
 import { canonicalJson, digestOfText } from '../../pipeline/keys.ts'
@@ -9,7 +10,8 @@ import { importLocalFiles } from '../../recipe/local-files.ts'
 import { parseRecipe } from '../../recipe/parse.ts'
 import { openStore } from '../../stages/open-store.ts'
 import type { Json } from '../../store/types.ts'
-import { buildIdPrefix, buildWorkflow, queues } from '../../workflows/names.ts'
+import { registeredAttributes } from '../../workers/search-attributes.ts'
+import { buildIdPrefix, buildWorkflow, queues, searchAttributes } from '../../workflows/names.ts'
 import type { BuildArgs, Limits } from '../../workflows/types.ts'
 
 export interface Submission {
@@ -42,12 +44,15 @@ export async function submitBuild(client: Client, submission: Submission): Promi
       locals,
       ...(locked === undefined ? {} : { locked }),
     })
+    const attributes = await registeredAttributes(client)
     const args: BuildArgs = {
       request,
       name: parsed.name,
       out,
       ...(recheck === undefined ? {} : { recheck }),
-      ...(limits === undefined ? {} : { limits }),
+      ...(limits === undefined && attributes.length === 0
+        ? {}
+        : { limits: { ...limits, ...(attributes.length === 0 ? {} : { attributes }) } }),
     }
     // What the recipe file is called, and where it lies, makes no other build of it.
     const { text, settings } = recipe
@@ -62,6 +67,13 @@ export async function submitBuild(client: Client, submission: Submission): Promi
         args: [args],
         memo: { name: parsed.name, out, state: 'resolving' },
         staticSummary: `${parsed.name} to ${out}`,
+        ...(attributes.includes(searchAttributes.recipe)
+          ? {
+              typedSearchAttributes: [
+                { key: defineSearchAttributeKey(searchAttributes.recipe, 'KEYWORD'), value: parsed.name },
+              ],
+            }
+          : {}),
       })
       return { workflowId, runId: handle.firstExecutionRunId, started: true }
     } catch (error) {

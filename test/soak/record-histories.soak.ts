@@ -20,6 +20,7 @@ import {
 } from '../e2e/cli.ts'
 import { historiesOf, listed, type History as Recorded, untilRunning } from '../temporal/histories.ts'
 import { manyFilesHub, manyFilesRecipe } from '../temporal/many-files.ts'
+import { manyPartitionsHub, manyPartitionsRecipe } from '../temporal/many-partitions.ts'
 import {
   clientEnv,
   startServer,
@@ -55,6 +56,11 @@ temporalSuite('recording', () => {
     const third = await startWorker(server, many)
     await save(server, 'many-files', await submit(server, many))
     await stopWorker(third)
+
+    const pages = bench(manyPartitionsRecipe('pages'), await serve(manyPartitionsHub(70)))
+    const fourth = await startWorker(server, pages)
+    await save(server, 'many-partitions', await submit(server, pages))
+    await stopWorker(fourth)
 
     const cancelled = bench(smallRecipe(), hub)
     const slow = await startWorker(server, cancelled, { slowMs: 100 })

@@ -48,7 +48,13 @@ function table(groups: number): Uint8Array {
 }
 
 export function manyPartitionsRecipe(name: string): RecipeObject {
-  const source = (split: string) => ({ task: 'messages', repo: 'synthetic/instructions', split })
+  const source = (split: string) => ({
+    task: 'messages',
+    repo: 'synthetic/instructions',
+    split,
+    shape: 'alpaca',
+    columns: { instruction: 'instruction', output: 'output' },
+  })
   return {
     ...goldenRecipe({ name, shardTokens: 500 }),
     splits: { val: [source('test')], train: [source('train')] },

@@ -33,6 +33,7 @@ test('every workflow, continue-as-new, cancellation and failure are among the re
   expect([...types].sort()).toEqual([
     'buildDataset',
     'buildFiles',
+    'buildPartitions',
     'buildShards',
     'buildSource',
     'buildSplit',

@@ -95,7 +95,7 @@ export interface TestServer {
   stop(): Promise<void>
 }
 
-export async function startServer(): Promise<TestServer> {
+export async function startServer({ attributes = false } = {}): Promise<TestServer> {
   const folder = temporaryFolder()
   const port = await freePort()
   const options = {
@@ -103,6 +103,7 @@ export async function startServer(): Promise<TestServer> {
     env: { ...process.env, ...cliEnv },
     port,
     uiPort: null,
+    attributes,
     signal: new AbortController().signal,
     notice: () => {},
   }
