@@ -49,7 +49,7 @@ export async function publish(
 
 async function replace(target: string, output: Output, options: PublishOptions): Promise<void> {
   const { store, signal } = options
-  const copy = options.copyOut ?? ((blob, path) => copyOut(store, blob, path, signal))
+  const copy = options.copyOut ?? ((blob, path) => copyOut(store, blob, path, { signal }))
   const fresh = siblingName(target, 'new')
   await makeFolder(fresh)
   try {
@@ -65,15 +65,15 @@ async function replace(target: string, output: Output, options: PublishOptions):
         signal.throwIfAborted()
         const path = join(fresh, file.path)
         if ('blob' in file) await copy(file.blob, path)
-        else await writeNewFile(path, [file.content], signal)
+        else await writeNewFile(path, [file.content], { signal })
         report(file.bytes)
       }
     }
     const lanes = await Promise.allSettled(Array.from({ length: parallel }, lane))
     for (const done of lanes) if (done.status === 'rejected') throw done.reason
-    await writeNewFile(join(fresh, manifestName), [Buffer.from(output.manifest)], signal)
+    await writeNewFile(join(fresh, manifestName), [Buffer.from(output.manifest)], { signal })
     const provenance = encodeProvenance(await fingerprints(fresh, output.files), output.provenance)
-    await writeNewFile(join(fresh, provenanceName), [provenance], signal)
+    await writeNewFile(join(fresh, provenanceName), [provenance], { signal })
     await syncFolder(fresh)
     await swap(fresh, target)
   } catch (error) {

@@ -43,6 +43,7 @@ export interface CopyOutTask {
   readonly store: string
   readonly blob: Digest
   readonly path: string
+  readonly hashedAs: string | undefined
 }
 
 /** What a stage made, and the identities of the larger blobs. */
@@ -86,7 +87,7 @@ async function runTask(task: Task, settling: () => void): Promise<TaskResult<Don
 
 function work(store: Store, task: Task, settling: () => void): Promise<Done> {
   if (task.kind === 'tables') return tablesOf(store, task.vocabulary)
-  if (task.kind === 'copy-out') return copyOutOrErrno(store, task)
+  if (task.kind === 'copy-out') return copyOutOrErrno(store, task, settling)
   return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task, settling)
 }
 
@@ -137,9 +138,13 @@ export interface Refused {
   readonly message: string
 }
 
-async function copyOutOrErrno(store: Store, { blob, path }: CopyOutTask): Promise<Refused | undefined> {
+async function copyOutOrErrno(
+  store: Store,
+  { blob, path, hashedAs }: CopyOutTask,
+  onWritten: () => void,
+): Promise<Refused | undefined> {
   try {
-    await copyOut(store, blob, path)
+    await copyOut(store, blob, path, { hashedAs, onWritten })
     return undefined
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException

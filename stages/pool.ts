@@ -104,7 +104,7 @@ export function createStagePool(storeLocation: string, threads = availableParall
     },
     async copyOut(blob, path, signal) {
       const refused = await send<Refused | undefined>(
-        { kind: 'copy-out', store: storeLocation, blob, path },
+        { kind: 'copy-out', store: storeLocation, blob, path, hashedAs: written.get(blob) },
         signal,
       )
       if (refused !== undefined) throw Object.assign(new Error(refused.message), { code: refused.errno })

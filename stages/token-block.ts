@@ -193,7 +193,6 @@ export class TokenBlockWriter {
   private readonly width: 2 | 4
   private buffer = new Uint8Array(4 << 20)
   private words = new Uint32Array(this.buffer.buffer)
-  private halves = new Uint16Array(this.buffer.buffer)
   private used = blockHeadBytes
   private columns = Array.from({ length: indexColumns }, () => new Uint32Array(4096))
   private readonly hash = { low: 0, high: 0 }
@@ -213,9 +212,11 @@ export class TokenBlockWriter {
     const firstWord = this.used >> 2
     const runsAt = (this.used + ((length * this.width + 3) & ~3)) >> 2
     if (this.width === 2) {
-      const half = this.used >> 1
-      if ((length & 1) === 1) this.halves[half + length] = 0
-      for (let i = 0; i < length; i++) this.halves[half + i] = ids[i]!
+      // two ids a word: half as many writes
+      const last = length - 1
+      let word = firstWord
+      for (let i = 0; i < last; i += 2) this.words[word++] = ids[i]! | (ids[i + 1]! << 16)
+      if ((length & 1) === 1) this.words[word] = ids[last]!
     } else {
       for (let i = 0; i < length; i++) this.words[firstWord + i] = ids[i]!
     }
@@ -229,8 +230,14 @@ export class TokenBlockWriter {
         return next
       })
     }
-    const values = [sourceRow, length, runCount, trained, cut ? 1 : 0, this.hash.low, this.hash.high]
-    for (let c = 0; c < indexColumns; c++) this.columns[c]![this.rows] = values[c]!
+    const { columns, rows, hash } = this
+    columns[0]![rows] = sourceRow
+    columns[1]![rows] = length
+    columns[2]![rows] = runCount
+    columns[3]![rows] = trained
+    columns[4]![rows] = cut ? 1 : 0
+    columns[5]![rows] = hash.low
+    columns[6]![rows] = hash.high
     this.rows++
   }
 
@@ -271,7 +278,6 @@ export class TokenBlockWriter {
     next.set(this.buffer.subarray(0, this.used))
     this.buffer = next
     this.words = new Uint32Array(next.buffer)
-    this.halves = new Uint16Array(next.buffer)
   }
 }
 

@@ -137,15 +137,16 @@ class ConversationChecker {
     const target = this.width === 2 ? this.halves : this.words
     target.set(tokens, this.count)
     this.count += tokens.length
+    let { value } = this
+    let begin = -this.run
     for (let i = 0; i < mask.length; i++) {
-      if (mask[i] === this.value) {
-        this.run++
-      } else {
-        this.runs.push(this.run)
-        this.value = mask[i]!
-        this.run = 1
-      }
+      if (mask[i] === value) continue
+      this.runs.push(i - begin)
+      begin = i
+      value = mask[i]!
     }
+    this.value = value
+    this.run = mask.length - begin
   }
 
   end(): void {
