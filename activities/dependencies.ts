@@ -3,6 +3,7 @@ import type { Hub } from '../hub/client/hub.ts'
 import type { Environment } from '../hub/client/settings.ts'
 import type { StagePool } from '../stages/pool.ts'
 import type { ManagedStore } from '../store/managed-store.ts'
+import type { Tracer } from './spans.ts'
 
 export interface Dependencies {
   readonly store: ManagedStore
@@ -13,6 +14,8 @@ export interface Dependencies {
   readonly env: Environment
   /** The worker's, as Temporal shows it. */
   readonly identity: string
+  /** Absent unless traces are asked for. */
+  readonly tracer?: Tracer
   /** Keeps garbage collection away while `work` runs, and a while longer. */
   readonly holdingStore: <T>(work: () => Promise<T>) => Promise<T>
 }

@@ -12,41 +12,44 @@ import type { BuildReport } from '../workflows/types.ts'
 import type { Dependencies } from './dependencies.ts'
 import { lostStage } from './failures.ts'
 import { readLockBlob } from './resolve.ts'
+import { inSpan } from './spans.ts'
 import { translate } from './translate.ts'
 import type { IoActivities } from './types.ts'
 
 export function createPublish(deps: Dependencies): IoActivities['publish'] {
   return ({ lock: lockDigest, out, recheck, build }) =>
-    translate(deps, async ({ signal, report }): Promise<BuildReport> => {
-      const { store } = deps
-      const lock = await readLockBlob(store, lockDigest)
-      const runner = new CachedRunner(store, signal, ({ stage, title }) => lostStage(`${stage} ${title}`))
-      const result = await buildDataset(lock, runner)
-      const { output, published } = await finishBuild(lock, result, runner, {
-        store,
-        out,
-        signal,
-        recheck,
-        copyOut: async (blob, path) => (await deps.pool()).copyOut(blob, path, signal),
-        onProgress: (done, total) => report(() => ({ title: 'publish', done, total })),
-      })
-      const files = output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }))
-      const { digest } = await store.putBlob(Buffer.from(canonicalJson(files as unknown as Json)))
-      const ran = [...runner.records.values()].filter(
-        ({ circumstances }) => circumstances['buildRun'] === build.runId,
-      ).length
-      return {
-        schema: 1,
-        name: lock.name,
-        lock: lockDigest,
-        out,
-        published,
-        run: ran,
-        cached: runner.records.size - ran,
-        ...pipelineKind(lock.kind).report(result),
-        fileCount: files.length,
-        bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-        files: digest,
-      }
-    })
+    translate(deps, ({ signal, report }) =>
+      inSpan(deps, 'publish', build, { 'shardmill.out': out }, async (): Promise<BuildReport> => {
+        const { store } = deps
+        const lock = await readLockBlob(store, lockDigest)
+        const runner = new CachedRunner(store, signal, ({ stage, title }) => lostStage(`${stage} ${title}`))
+        const result = await buildDataset(lock, runner)
+        const { output, published } = await finishBuild(lock, result, runner, {
+          store,
+          out,
+          signal,
+          recheck,
+          copyOut: async (blob, path) => (await deps.pool()).copyOut(blob, path, signal),
+          onProgress: (done, total) => report(() => ({ title: 'publish', done, total })),
+        })
+        const files = output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }))
+        const { digest } = await store.putBlob(Buffer.from(canonicalJson(files as unknown as Json)))
+        const ran = [...runner.records.values()].filter(
+          ({ circumstances }) => circumstances['buildRun'] === build.runId,
+        ).length
+        return {
+          schema: 1,
+          name: lock.name,
+          lock: lockDigest,
+          out,
+          published,
+          run: ran,
+          cached: runner.records.size - ran,
+          ...pipelineKind(lock.kind).report(result),
+          fileCount: files.length,
+          bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+          files: digest,
+        }
+      }),
+    )
 }

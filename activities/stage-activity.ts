@@ -8,6 +8,7 @@ import { runStage } from '../stages/run-stage.ts'
 import type { BlobRef, Json, Store } from '../store/types.ts'
 import type { BuildRef } from '../workflows/types.ts'
 import type { Dependencies } from './dependencies.ts'
+import { inSpan, type SpanAttributes } from './spans.ts'
 import { type Translated, translate } from './translate.ts'
 import type { StageActivity, StageAnswer } from './types.ts'
 
@@ -17,32 +18,44 @@ export type Execute = (call: StageCall, meter: Meter, translated: Translated) =>
 /** The activity for a stage. */
 export function stageActivity(deps: Dependencies, execute: Execute): StageActivity {
   return ({ call, build }) =>
-    translate(deps, async (translated): Promise<StageAnswer> => {
-      const { store } = deps
-      const found = await store.getRecord(keyOf(call))
-      if (found !== undefined) {
-        count('shardmill_stages_cached', 1, call)
-        return { result: await small(found, store), cached: true, figures: { rows: 0, tokens: 0, bytes: 0 } }
-      }
-      const meter = new Meter()
-      translated.report(() => ({ title: call.title, ...meter.read() }))
-      try {
-        const record = await runStage(call, {
-          store,
-          execute: () => execute(call, meter, translated),
-          engine: circumstances(build, deps.identity),
-        })
-        const { rows, tokens, bytes } = meter.read()
-        count('shardmill_stages_run', 1, call)
-        count('shardmill_rows', rows, call)
-        count('shardmill_tokens', tokens, call)
-        count('shardmill_bytes', bytes, call)
-        return { result: await small(record, store), cached: false, figures: { rows, tokens, bytes } }
-      } catch (error) {
-        if (!translated.signal.aborted) count('shardmill_stages_failed', 1, call)
-        throw error
-      }
-    })
+    translate(deps, (translated) =>
+      inSpan(deps, call.stage, build, spanOf(call), async (tell): Promise<StageAnswer> => {
+        const { store } = deps
+        const found = await store.getRecord(keyOf(call))
+        if (found !== undefined) {
+          count('shardmill_stages_cached', 1, call)
+          tell({ 'shardmill.cached': true })
+          return {
+            result: await small(found, store),
+            cached: true,
+            figures: { rows: 0, tokens: 0, bytes: 0 },
+          }
+        }
+        const meter = new Meter()
+        translated.report(() => ({ title: call.title, ...meter.read() }))
+        try {
+          const record = await runStage(call, {
+            store,
+            execute: () => execute(call, meter, translated),
+            engine: circumstances(build, deps.identity),
+          })
+          const { rows, tokens, bytes } = meter.read()
+          tell({ 'shardmill.rows': rows, 'shardmill.tokens': tokens, 'shardmill.bytes': bytes })
+          count('shardmill_stages_run', 1, call)
+          count('shardmill_rows', rows, call)
+          count('shardmill_tokens', tokens, call)
+          count('shardmill_bytes', bytes, call)
+          return { result: await small(record, store), cached: false, figures: { rows, tokens, bytes } }
+        } catch (error) {
+          if (!translated.signal.aborted) count('shardmill_stages_failed', 1, call)
+          throw error
+        }
+      }),
+    )
+}
+
+function spanOf(call: StageCall): SpanAttributes {
+  return { 'shardmill.title': call.title, 'shardmill.key': keyOf(call) }
 }
 
 /** A CPU stage: in a worker thread, so that heartbeats never starve. */

@@ -24,6 +24,7 @@ import type { ManagedStore } from '../store/managed-store.ts'
 import { type QueueName, queues } from '../workflows/names.ts'
 import { connectWorker, type TemporalSettings } from './connect.ts'
 import { StoreHold } from './store-hold.ts'
+import { startTracing, type Tracing } from './tracing.ts'
 
 export interface WorkerSettings {
   readonly temporal: TemporalSettings
@@ -58,16 +59,21 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
   const hold = new StoreHold(store)
   let pool: StagePool | undefined
   let connection: NativeConnection | undefined
+  let tracing: Tracing | undefined
   try {
     connection = await connectWorker(settings.temporal)
     const identity = `${process.pid}@${hostname()}`
-    const deps = dependencies(
-      settings,
-      store,
-      hold,
-      identity,
-      () => (pool ??= createStagePool(settings.store, settings.threads)),
-    )
+    tracing = await startTracing(settings.env, identity)
+    const deps: Dependencies = {
+      ...dependencies(
+        settings,
+        store,
+        hold,
+        identity,
+        () => (pool ??= createStagePool(settings.store, settings.threads)),
+      ),
+      ...(tracing === undefined ? {} : { tracer: tracing.tracer }),
+    }
     const bundle = bundlePath()
     const buildId = buildIdOf(bundle)
     const common: Omit<WorkerOptions, 'taskQueue'> = {
@@ -89,6 +95,7 @@ export async function runWorker(settings: WorkerSettings): Promise<void> {
     settings.onReady?.({ identity, buildId })
     await runAll(workers, settings.signal)
   } finally {
+    await tracing?.close()
     await pool?.close()
     await connection?.close()
     await hold.close()
