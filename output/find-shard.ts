@@ -27,8 +27,8 @@ export function formatOf({ lock, dtype, bosId }: SftManifest): {
 
 /** Names by role of the shard that `name` is the main file of. Throws USAGE or OUTPUT errors for other files. */
 export function namesOfShard(dir: string, name: string, manifest: SftManifest): Record<string, string> {
-  const { format } = formatOf(manifest)
-  const shard = shardOf(format, name)
+  const { format, facts } = formatOf(manifest)
+  const shard = shardOf(format, name, facts.options)
   const main = format.files[0]!
   if (shard === undefined)
     throw new ShardmillError('OUTPUT', `${join(dir, name)} is no shard of this folder (${format.name})`, {

@@ -18,7 +18,7 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
   const { dir, problem, signal } = folder
   const manifest = folder.manifest as SftManifest
   const checked = { tokens: 0, trained: 0, shards: 0 }
-  const { format } = formatOf(manifest)
+  const { format, facts } = formatOf(manifest)
   const main = format.files[0]!.role
   for (const file of manifest.files) {
     signal.throwIfAborted()
@@ -27,7 +27,7 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
       if (!format.files.some(({ role }) => role === file.role)) await folder.digest(file)
       continue
     }
-    const names = shardNames(format, shardOf(format, file.path)?.stem ?? file.path)
+    const names = shardNames(format, shardOf(format, file.path, facts.options)?.stem ?? file.path)
     const files = format.files.map(({ role }) =>
       role === main
         ? file
@@ -90,14 +90,14 @@ async function verifyShard(
 
 /** The first split from 0, the next going on after it, no gaps; tokens add up to what the splits say. */
 function checkNumbering(manifest: SftManifest, problem: (file: string, why: string) => void): void {
-  const { format } = formatOf(manifest)
+  const { format, facts: known } = formatOf(manifest)
   const { role } = format.files[0]!
   let number = 0
   for (const [split, said] of Object.entries(manifest.splits)) {
     const facts = said as { shards?: number; tokens?: number } | undefined
     const shards = mainFiles(manifest, split)
     for (const [i, file] of shards.entries()) {
-      const expected = shardNames(format, format.stem(split, number++, i))[role]
+      const expected = shardNames(format, format.stem(split, number++, i, known.options))[role]
       if (file.path !== expected) problem(file.path, `stands where ${expected} was expected`)
     }
     const tokens = shards.reduce((sum, file) => sum + (file.tokens ?? 0), 0)

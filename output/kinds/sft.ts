@@ -42,7 +42,7 @@ function filesOf(lock: SftLock, result: SftResult): OutputFile[] {
   for (const [split, { shards }] of Object.entries(result.splits)) {
     const finished: FinishedShard[] = []
     for (const shard of shards) {
-      const names = shardNames(format, format.stem(split, number++, finished.length))
+      const names = shardNames(format, format.stem(split, number++, finished.length, options))
       for (const { role } of format.files) {
         const common = { split, tokens: shard.tokens, stage: shard.shardKey }
         files.push({ path: names[role]!, ...facts(shard.files[role]!), role, ...common })

@@ -100,9 +100,11 @@ export interface OutputFormat {
   /** The files of a shard; the first one is the shard to people. */
   readonly files: readonly ShardFile[]
   /** What a shard's files are named before their suffix; `number` counts in the output, `inSplit` in its split. */
-  readonly stem: (split: string, number: number, inSplit: number) => string
-  /** Matches every stem, and nothing else. */
+  readonly stem: (split: string, number: number, inSplit: number, options: OutputOptions) => string
+  /** Matches every stem of shards without names of the recipe's own, and nothing else. */
   readonly stems: RegExp
+  /** Whether such names give this stem. */
+  readonly isNamed?: (stem: string, options: OutputOptions) => boolean
   /** Writes a shard; memory may grow with its number of conversations, not with its tokens. */
   readonly write: (
     content: ShardContent,

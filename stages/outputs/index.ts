@@ -25,15 +25,16 @@ export function outputFormatOf(chosen: ChosenOutput | Json | undefined): {
 
 /** The shard that a path names a file of: its stem, and which of its files that is. */
 export function shardOf(
-  { files, stems }: OutputFormat,
+  { files, stems, isNamed }: OutputFormat,
   path: string,
+  options: OutputOptions = {},
 ): { readonly stem: string; readonly role: string } | undefined {
   // `_mask.bin` also ends with `.bin`: the longest suffix is meant.
   const bySuffix = [...files].sort((a, b) => b.suffix.length - a.suffix.length)
   const file = bySuffix.find(({ suffix }) => path.endsWith(suffix))
   if (file === undefined) return undefined
   const stem = path.slice(0, -file.suffix.length)
-  return stems.test(stem) ? { stem, role: file.role } : undefined
+  return stems.test(stem) || isNamed?.(stem, options) === true ? { stem, role: file.role } : undefined
 }
 
 /** File names of a shard by role. */

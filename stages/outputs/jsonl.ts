@@ -8,7 +8,8 @@
  * line is attended to. Conversations are whole.
  */
 import { conversationsOf, PieceFiller } from './conversation-rows.ts'
-import { type ByteFile, defineOutput, usualStem, type Values, verifyError } from './define-output.ts'
+import { type ByteFile, defineOutput, type Values, verifyError } from './define-output.ts'
+import { ownNames } from './own-names.ts'
 
 const flushBytes = 1 << 20
 const readBytes = 1 << 20
@@ -20,9 +21,8 @@ export const jsonl = defineOutput({
   version: 1,
   about: 'JSON lines, a conversation each: input_ids, labels (-100 where not trained on), attention_mask',
   hasDtype: false,
-  fields: {},
   cut: () => 'conversations',
-  ...usualStem,
+  ...ownNames,
   files: [{ role: 'rows', suffix: '.jsonl' }],
   async write(content, files) {
     const file = files['rows']!

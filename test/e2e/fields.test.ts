@@ -226,6 +226,7 @@ const cases = new Map<string, Case>([
     'maskAssistantHeader',
     { change: both(inChatml, set('maskAssistantHeader', true)), runs: ['tokenizer', ...tokens] },
   ],
+  ['output.names', { change: set('output', { format: 'jsonl', names: 'x_{split}' }), runs: order }],
   ['output.format', { change: set('output', { format: 'jsonl' }), runs: order }],
   ['maxSeqLen', { change: set('maxSeqLen', 30), runs: tokens }],
   ['tooLong', { change: set('tooLong', 'drop'), runs: tokens }],
