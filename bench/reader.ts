@@ -1,5 +1,6 @@
 /**
- * Reader against hyparquet's `parquetReadObjects`, in one process, in turns: a column of conversations
+ * Reader against hyparquet's `parquetReadObjects` and, where `npm install --prefix bench` has brought them, parquet-wasm
+ * with apache-arrow (text counted from offsets) and DuckDB (values), in one process, in turns: a column of conversations
  * (`list<struct<role, content>>`), snappy, zstd and uncompressed, one thread. MB are 10^6 bytes of message text.
  *
  * The corpus is what the chat dataset in ../shared/hub holds, or generated text where there is none.
@@ -15,6 +16,7 @@ import { snappyCompressor } from 'hysnappy'
 import type { Column, ColumnType } from '../parquet/columns.ts'
 import { bytesSource, openByteSource, openParquet, readParquet } from '../parquet/index.ts'
 import { loadZstd } from '../parquet/zstd.ts'
+import { type Rival, rivals } from './reader/rivals.ts'
 
 interface Message {
   role: string
@@ -31,6 +33,8 @@ export interface ReaderFigures {
   readonly ratio: number
   /** The same ratio of processor time: says more on a busy machine, and counts the garbage collector's threads. */
   readonly cpuRatio: number
+  /** Other readers: MB/s, and the ratio of ours to each. */
+  readonly others: ReadonlyArray<{ readonly name: string; readonly theirs: number; readonly ratio: number }>
 }
 
 const string: ColumnType = { kind: 'string' }
@@ -38,7 +42,11 @@ const columns: Record<string, ColumnType> = {
   messages: { kind: 'list', item: { kind: 'struct', fields: { role: string, content: string } } },
 }
 
-export async function benchReader(rounds = 5): Promise<ReaderFigures[]> {
+export async function benchReader(
+  rounds = 5,
+  say: (line: string) => void = () => {},
+): Promise<ReaderFigures[]> {
+  const others = await rivals(say)
   const conversations = await corpus()
   await loadZstd()
   const { compress } = await import('@bokuweb/zstd-wasm')
@@ -65,12 +73,18 @@ export async function benchReader(rounds = 5): Promise<ReaderFigures[]> {
         rowGroupSize: 5000,
       }),
     )
-    figures.push(await measure(codec.toLowerCase(), bytes, rounds))
+    figures.push(await measure(codec.toLowerCase(), bytes, rounds, others))
   }
   return figures
 }
 
-async function measure(codec: string, bytes: Uint8Array, rounds: number): Promise<ReaderFigures> {
+async function measure(
+  codec: string,
+  bytes: Uint8Array,
+  rounds: number,
+  others: readonly Rival[],
+): Promise<ReaderFigures> {
+  const otherTurns = others.map((): { ours: number; theirs: number }[] => [])
   const pairs: [Spent, Spent][] = []
   let textBytes = 0
   for (let round = 0; round <= rounds; round++) {
@@ -82,6 +96,11 @@ async function measure(codec: string, bytes: Uint8Array, rounds: number): Promis
     const [read, ours] = await timed(() => readOurs(bytes, count))
     const [expected, theirs] = await timed(() => readHyparquet(bytes))
     textBytes = read
+    for (const [i, other] of others.entries()) {
+      const [counted, spent] = await timed(() => other.read(bytes))
+      if (counted !== read && counted !== expected) throw new Error(`${other.name}: ${counted}, ours ${read}`)
+      if (round > 0) otherTurns[i]!.push({ ours: ours.seconds, theirs: spent.seconds })
+    }
     if (round > 0) pairs.push([ours, theirs])
     else if (characters !== expected) throw new Error(`${characters} characters, hyparquet ${expected}`)
   }
@@ -94,6 +113,11 @@ async function measure(codec: string, bytes: Uint8Array, rounds: number): Promis
     hyparquet: rate(median(pairs.map(([, theirs]) => theirs.seconds))),
     ratio: median(pairs.map(([ours, theirs]) => theirs.seconds / ours.seconds)),
     cpuRatio: median(pairs.map(([ours, theirs]) => theirs.cpu / ours.cpu)),
+    others: others.map(({ name }, i) => ({
+      name,
+      theirs: rate(median(otherTurns[i]!.map(({ theirs }) => theirs))),
+      ratio: median(otherTurns[i]!.map(({ ours, theirs }) => theirs / ours)),
+    })),
   }
 }
 
@@ -207,14 +231,19 @@ function generated(): Message[][] {
 
 if (process.argv[1] === import.meta.filename) {
   const { values } = parseArgs({ options: { json: { type: 'boolean' }, rounds: { type: 'string' } } })
-  const figures = await benchReader(Number(values.rounds ?? 5))
+  const figures = await benchReader(Number(values.rounds ?? 5), (line) => process.stderr.write(`${line}\n`))
   if (values.json === true) process.stdout.write(`${JSON.stringify({ schema: 1, reader: figures })}\n`)
   else {
     process.stdout.write('codec         text MB   ours MB/s   hyparquet MB/s   ratio   of cpu time\n')
-    for (const { codec, textBytes, ours, hyparquet, ratio, cpuRatio } of figures) {
+    for (const { codec, textBytes, ours, hyparquet, ratio, cpuRatio, others } of figures) {
       process.stdout.write(
         `${codec.padEnd(14)}${(textBytes / 1e6).toFixed(1).padStart(7)}${ours.toFixed(0).padStart(12)}${hyparquet.toFixed(0).padStart(17)}${ratio.toFixed(1).padStart(8)}${cpuRatio.toFixed(1).padStart(14)}\n`,
       )
+      for (const other of others) {
+        process.stdout.write(
+          `  against ${other.name}: ${other.theirs.toFixed(0)} MB/s, ${other.ratio.toFixed(1)}\n`,
+        )
+      }
     }
   }
 }
