@@ -28,6 +28,8 @@ const headerBytes = 24
 /** A frame is closed once it holds this much. */
 const frameTextBytes = 2 << 20
 const frameRows = 1 << 15
+/** Characters of a text that is copied one by one while they are ASCII. */
+const shortString = 96
 
 /** A run of conversations in columns; see the file's head. */
 export interface ConversationFrame {
@@ -109,7 +111,22 @@ export class ConversationWriter {
   }
 
   appendString(text: string): void {
-    this.reserveText(text.length * 3)
+    const { length } = text
+    this.reserveText(length * 3)
+    if (length <= shortString) {
+      // without a call and a view for each of the many short texts of generated rows
+      const { text: bytes, textBytes: start } = this
+      let i = 0
+      for (; i < length; i++) {
+        const code = text.charCodeAt(i)
+        if (code >= 0x80) break
+        bytes[start + i] = code
+      }
+      if (i === length) {
+        this.textBytes += length
+        return
+      }
+    }
     this.textBytes += encoder.encodeInto(text, this.text.subarray(this.textBytes)).written
   }
 
