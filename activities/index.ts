@@ -9,6 +9,7 @@ import { createProblems } from './problems.ts'
 import { createPublish } from './publish.ts'
 import { createResolve } from './resolve.ts'
 import { createScan } from './scan.ts'
+import { createScore } from './score.ts'
 import { createShard } from './shard.ts'
 import { createShuffle } from './shuffle.ts'
 import { createTask } from './task.ts'
@@ -21,18 +22,23 @@ import { createVerifyTask } from './verify-task.ts'
 export type { Dependencies } from './dependencies.ts'
 
 /** What waits on the network or the store. */
-export function createIoActivities(deps: Dependencies): IoActivities & Pick<Activities, 'download'> {
+export function createIoActivities(
+  deps: Dependencies,
+): IoActivities & Pick<Activities, 'download' | 'score'> {
   return {
     resolve: createResolve(deps),
     lookUp: createLookUp(deps),
     ...createListActivities(deps),
     download: createDownload(deps),
+    score: createScore(deps),
     publish: createPublish(deps),
   }
 }
 
 /** What keeps a core busy. */
-export function createCpuActivities(deps: Dependencies): Omit<Activities, keyof IoActivities | 'download'> {
+export function createCpuActivities(
+  deps: Dependencies,
+): Omit<Activities, keyof IoActivities | 'download' | 'score'> {
   return {
     scan: createScan(deps),
     tokenizer: createTokenizer(deps),

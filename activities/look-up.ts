@@ -3,6 +3,7 @@
  * workflow in one message, so that cached stages cost no history: the same function, with a runner that only looks.
  */
 import { datasetPart } from '../pipeline/build.ts'
+import { evaluatePart } from '../pipeline/evaluate.ts'
 import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import { shardsPart } from '../pipeline/shards.ts'
@@ -35,6 +36,7 @@ const parts: readonly Part<any, any>[] = [
   partitionsPart,
   shardsPart,
   taskPart,
+  evaluatePart,
 ]
 
 /** An answer stays well under Temporal's 2 MB; what does not fit is found stage by stage. */

@@ -5,6 +5,7 @@ import { toolVersion } from '../errors/version.ts'
 import type { BuildFlags } from './commands/build.ts'
 import type { DemoFlags } from './commands/demo.ts'
 import type { DevFlags } from './commands/dev.ts'
+import type { EvalFlags } from './commands/eval.ts'
 import type { HubFlags } from './commands/hub.ts'
 import type { InspectFlags } from './commands/inspect.ts'
 import type { ListFlags } from './commands/list.ts'
@@ -145,6 +146,38 @@ On a terminal what is trained on is green; elsewhere it stands between « and »
     .action(
       run(async (context, shard: string, options: InspectFlags) =>
         (await import('./commands/inspect.ts')).inspectCommand(context, shard, options),
+      ),
+    )
+
+  program
+    .command('eval')
+    .description('measure a model behind an OpenAI-compatible endpoint on a folder of evaluation problems')
+    .argument('<dir>', 'a folder built from a recipe of `kind: chat-eval`')
+    .requiredOption('--model <name>', 'the model, as the endpoint names it')
+    .option('--endpoint <url>', 'base address with /v1 (default: $OPENAI_BASE_URL)')
+    .option('--concurrency <n>', 'chunks of 64 problems in flight', '4')
+    .option('--batch <n>', 'prompts in a request', '16')
+    .option('--top-logprobs <k>', 'log-probabilities asked for; servers have a limit (vLLM: 20)', '20')
+    .option('--timeout <seconds>', 'how long an answer may take', '120')
+    .option('--limit <n>', 'only the first n problems of each task')
+    .option('--revision <text>', 'tells apart weights that the endpoint serves under one name')
+    .option('--details <file>', 'write a JSON line a problem: answer, right one, log-probabilities')
+    .option('--temporal [address]', 'ask from Temporal’s workers, which need the same store')
+    .addOption(storeOption())
+    .addOption(jsonOption())
+    .addHelpText(
+      'after',
+      `
+Example:
+  $ shardmill build recipes/nanochat-chat-eval.yaml --out out/eval
+  $ shardmill eval out/eval --endpoint http://localhost:8000/v1 --model my-model
+
+Prompts are sent as token ids; the letter whose token is likeliest next is the answer. What was answered is kept in the
+store: stopped, it goes on; asked again, nothing is asked twice. OPENAI_API_KEY is sent along and never shown or kept.`,
+    )
+    .action(
+      run(async (context, dir: string, options: EvalFlags) =>
+        (await import('./commands/eval.ts')).evalCommand(context, dir, options),
       ),
     )
 

@@ -22,6 +22,7 @@ const exitCodes: Readonly<Partial<Record<ErrorCode, number>>> = {
   LOCKED: 4,
   HUB_UNREACHABLE: 5,
   TEMPORAL: 5,
+  ENDPOINT_UNREACHABLE: 5,
   INTERRUPTED: 130,
 }
 

@@ -4,6 +4,7 @@
  */
 import { ShardmillError } from '../errors/index.ts'
 import type { Hub } from '../hub/client/hub.ts'
+import type { Environment } from '../hub/client/settings.ts'
 import { canonicalJson, digestOfText } from '../pipeline/keys.ts'
 import {
   type BuildEvent,
@@ -20,6 +21,7 @@ import { createDownload } from '../stages/download.ts'
 import { Meter } from '../stages/meter.ts'
 import type { StagePool } from '../stages/pool.ts'
 import { runStage } from '../stages/run-stage.ts'
+import { createScore } from '../stages/score.ts'
 import { tasksPerThread } from '../stages/threads.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 import { CpuLane } from './cpu-lane.ts'
@@ -33,6 +35,10 @@ export interface InProcessOptions {
   readonly store: Store
   readonly pool: () => StagePool | Promise<StagePool>
   readonly threads: number
+  /** Stages that wait on the network at a time (default: a few, to stay polite). */
+  readonly parallelIo?: number
+  /** For stages that ask an endpoint. */
+  readonly env?: Environment
   readonly hub: () => Hub
   readonly signal: AbortSignal
   readonly observer: BuildObserver
@@ -46,7 +52,7 @@ export class InProcessRunner extends LocalRunner {
   readonly ran = new Set<Digest>()
   private readonly options: InProcessOptions
   private readonly inFlight = new Map<Digest, Promise<StageResult>>()
-  private readonly io = new Semaphore(parallelIo)
+  private readonly io: Semaphore
   private readonly cpu: CpuLane
   /** Sizes of what was formatted: the larger a partition, the earlier it is tokenized. */
   private readonly sizes = new Map<Digest, number>()
@@ -58,6 +64,7 @@ export class InProcessRunner extends LocalRunner {
     this.options = options
     // One more call than the threads take, so that the next task waits in the pool's queue and not in ours.
     this.cpu = new CpuLane(options.threads * tasksPerThread + 1, 2 * options.threads)
+    this.io = new Semaphore(options.parallelIo ?? parallelIo)
     this.signal = AbortSignal.any([options.signal, this.stop.signal])
   }
 
@@ -133,7 +140,8 @@ export class InProcessRunner extends LocalRunner {
 
   private async execute(call: StageCall, meter: Meter): Promise<StageOutput> {
     if (stages[call.stage].lane === 'cpu') return (await this.options.pool()).run(call, meter, this.signal)
-    const stage = createDownload(this.options.hub)
+    const { env = {}, hub } = this.options
+    const stage = call.stage === 'score' ? createScore(env) : createDownload(hub)
     const output = await stage.run(call, {
       store: this.options.store,
       signal: this.signal,
@@ -141,6 +149,7 @@ export class InProcessRunner extends LocalRunner {
       notice: (text) => this.options.observer.notice(text),
       encoderTables: () => Promise.reject(new TypeError('only CPU stages encode')),
     })
+    if (call.stage === 'score') return output
     const pool = await this.options.pool()
     for (const { digest } of Object.values(output.outputs)) pool.trust(digest)
     return output

@@ -230,6 +230,8 @@ class PlanRunner extends LocalRunner {
         }
       case 'verifyTask':
         return { key, outputs: {}, stats: { examples: 0, tokens: 0 } }
+      case 'score':
+        throw new TypeError('no recipe has this stage')
     }
   }
 

@@ -23,6 +23,8 @@ export type ErrorCode =
   | 'LOCKED' // --locked, and the recipe would resolve to something else
   | 'VERIFY' // a shard or an output folder failed verification
   | 'TEMPORAL' // no Temporal server, or it refuses
+  | 'ENDPOINT_UNREACHABLE' // an evaluated model's server: no answer, 429 or 5xx after all retries
+  | 'ENDPOINT_ANSWER' // it refuses, or its answer makes no sense
   | 'INTERRUPTED' // Ctrl-C or a cancelled activity
 
 /** Where in the input: a file as the user knows it, and the row (0-based, as in the dataset viewer) or line (1-based). */

@@ -34,6 +34,8 @@ export const stages = {
   task: { version: 1, lane: 'cpu' },
   /** a task's file, read again */
   verifyTask: { version: 1, lane: 'cpu', opens: 'file' },
+  /** a chunk of problems → what an endpoint's model holds of each letter */
+  score: { version: 1, lane: 'io' },
 } as const satisfies Record<string, StageFacts>
 
 export interface StageFacts {

@@ -1,4 +1,5 @@
 /** Every workflow, under the name it has on Temporal. */
+import { evaluatePart } from '../pipeline/evaluate.ts'
 import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { shardsPart } from '../pipeline/shards.ts'
 import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
@@ -28,3 +29,5 @@ export const buildPartitions = workflowOf(partitionsPart)
 export const buildShards = workflowOf(shardsPart)
 /** One task of a chat evaluation with many files. */
 export const buildTask = workflowOf(taskPart)
+/** Chunks of problems, each put to an endpoint: `shardmill eval --temporal` starts it. */
+export const evaluate = workflowOf(evaluatePart)

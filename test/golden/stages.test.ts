@@ -87,7 +87,8 @@ afterAll(() => rmSync(dir, { recursive: true, force: true }))
 
 const expected = JSON.parse(readFileSync(file, 'utf8')) as Golden
 
-describe.each(Object.keys(stages))('%s', (stage) => {
+// What an endpoint answers is no fixed output.
+describe.each(Object.keys(stages).filter((stage) => stage !== 'score'))('%s', (stage) => {
   const names = Object.keys(expected).filter((name) => name.startsWith(`${stage}: `))
 
   test('is in the golden file', () => {
