@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { open, stat } from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DiskFile } from '../stages/outputs/byte-files.ts'
 import { type ByteFile, verifyError } from '../stages/outputs/define-output.ts'
@@ -37,7 +37,11 @@ export class CheckedFile implements ByteFile {
       throw verifyError(path, code === 'ENOENT' ? 'is missing' : `cannot be read (${code})`)
     }
     if (size !== bytes) throw verifyError(path, `is ${size} bytes long, the manifest says ${bytes}`)
-    return new CheckedFile(new DiskFile(await open(join(dir, path), 'r'), path, size), report)
+    return new CheckedFile(await DiskFile.open(join(dir, path), path), report)
+  }
+
+  localPath(): Promise<string> {
+    return this.file.localPath()
   }
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {

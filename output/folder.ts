@@ -1,9 +1,10 @@
 /** What may be done with the folder a user names as output. */
-import { access, constants, readdir, realpath } from 'node:fs/promises'
+import { access, constants, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { listNames } from '../errors/nearest.ts'
 import { isOutputName } from './kinds/index.ts'
+import { listFolder } from './list-folder.ts'
 import { configName, manifestName, provenanceName, readManifest, rejectedName } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
 
@@ -87,7 +88,7 @@ async function nearestThere(path: string): Promise<string> {
 export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   let names: string[]
   try {
-    names = await readdir(dir)
+    names = await listFolder(dir)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return { state: 'absent' }

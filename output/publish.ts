@@ -59,6 +59,8 @@ async function replace(target: string, output: Output, options: PublishOptions):
       written += bytes
       options.onProgress?.(written, total)
     }
+    const folders = new Set(output.files.map(({ path }) => dirname(path)).filter((path) => path !== '.'))
+    for (const folder of folders) await makeFolder(join(fresh, folder))
     const queue = [...output.files]
     const lane = async () => {
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
@@ -74,6 +76,7 @@ async function replace(target: string, output: Output, options: PublishOptions):
     await writeNewFile(join(fresh, manifestName), [Buffer.from(output.manifest)], { signal })
     const provenance = encodeProvenance(await fingerprints(fresh, output.files), output.provenance)
     await writeNewFile(join(fresh, provenanceName), [provenance], { signal })
+    for (const folder of folders) await syncFolder(join(fresh, folder))
     await syncFolder(fresh)
     await swap(fresh, target)
   } catch (error) {

@@ -1,5 +1,4 @@
 /** Conversations out of a shard, for people to look at. */
-import { open } from 'node:fs/promises'
 import { join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { DiskFile } from '../stages/outputs/byte-files.ts'
@@ -58,8 +57,7 @@ export async function readShard(
 
 async function openFile(path: string): Promise<DiskFile> {
   try {
-    const file = await open(path, 'r')
-    return new DiskFile(file, path, (await file.stat()).size)
+    return await DiskFile.open(path, path)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     throw new ShardmillError(

@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { fileDigest } from './file-digest.ts'
 import { outputKind } from './kinds/index.ts'
+import { listFolder } from './list-folder.ts'
 import { type Manifest, type ManifestFile, manifestName, provenanceName, readManifest } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
 
@@ -67,8 +68,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
   const checked = await kind.check({ dir, manifest, signal, problem, report, digest })
   await checkProvenance(dir, problem)
   const known = new Set([manifestName, provenanceName, ...manifest.files.map(({ path }) => path)])
-  for (const name of (await readdir(dir)).sort())
-    if (!known.has(name)) problem(name, 'is not in the manifest')
+  for (const name of await listFolder(dir)) if (!known.has(name)) problem(name, 'is not in the manifest')
   return {
     files: manifest.files.length,
     bytes: read,

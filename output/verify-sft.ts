@@ -61,6 +61,14 @@ async function verifyShard(
   const { format, facts } = formatOf(manifest)
   const main = files[0]!
   const opened: Record<string, CheckedFile> = {}
+  const changed = async () => {
+    const found: { file: ManifestFile; digest: string }[] = []
+    for (const file of files) {
+      const digest = await opened[file.role]!.digest()
+      if (digest !== file.sha256) found.push({ file, digest })
+    }
+    return found
+  }
   try {
     for (const file of files) opened[file.role] = await CheckedFile.open(dir, file, report)
     const reader = await format.open(opened, facts)
@@ -78,11 +86,16 @@ async function verifyShard(
       tokens += piece.ids.length
     }
     checkCount(tokens)
-    for (const file of files) {
-      const digest = await opened[file.role]!.digest()
-      if (digest !== file.sha256) problem(file, `has sha256 ${digest}, expected ${file.sha256}`)
-    }
+    for (const { file, digest } of await changed())
+      problem(file, `has sha256 ${digest}, expected ${file.sha256}`)
     return { tokens, trained }
+  } catch (error) {
+    if (!isShardmillError(error, 'VERIFY')) throw error
+    // Files that do not agree: the changed one is at fault, whichever the reader was looking at.
+    const wrong = Object.keys(opened).length < files.length ? [] : await changed()
+    if (wrong.length === 0 || wrong.some(({ file }) => file.path === error.at?.file)) throw error
+    for (const { file, digest } of wrong) problem(file, `has sha256 ${digest}, expected ${file.sha256}`)
+    return { tokens: 0, trained: 0 }
   } finally {
     for (const file of Object.values(opened)) await file.close()
   }

@@ -42,11 +42,13 @@ export const shard = defineStage({
       const first = passes++ === 0
       for (const window of filler.fill()) {
         signal.throwIfAborted()
+        if (first) {
+          // A format may go over the shard again; that is no news.
+          trained += window.trained
+          progress.tokens(window.tokens.length)
+          progress.done(filler.done, segment.total)
+        }
         yield window
-        if (!first) continue // a format may go over the shard again; that is no news
-        trained += window.trained
-        progress.tokens(window.tokens.length)
-        progress.done(filler.done, segment.total)
       }
     }
     try {

@@ -7,11 +7,13 @@
  * that onUntrained or tooLong drop are left out, and counted.
  */
 import { ShardmillError } from '../errors/index.ts'
+import type { Cut } from '../pipeline/lock.ts'
 import { numpyPermutation } from '../random/numpy-random.ts'
 import { PythonRandom } from '../random/python-random.ts'
 import { seedrandomPermutation } from '../random/seedrandom-order.ts'
 import type { BlobRef, Digest, Store } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
+import { packRows } from './outputs/pack-rows.ts'
 import { encodeSegment } from './segment.ts'
 import { blockHeadBytes, decodeIndex, recordBytes } from './token-block.ts'
 
@@ -29,7 +31,7 @@ interface Params {
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed?: number }
   readonly shardTokens: number
   /** Absent: a conversation may go on in the next shard. */
-  readonly cut?: 'conversations'
+  readonly cut?: Cut
   readonly sources: readonly Slice[]
 }
 
@@ -286,7 +288,36 @@ class SplitRows {
   }
 
   segments(order: Uint32Array, { shardTokens, cut }: Pick<Params, 'shardTokens' | 'cut'>) {
-    return cut === undefined ? this.cutAnywhere(order, shardTokens) : this.cutBetween(order, shardTokens)
+    if (cut === undefined) return this.cutAnywhere(order, shardTokens)
+    return cut === 'conversations'
+      ? this.cutBetween(order, shardTokens)
+      : this.cutRows(order, shardTokens, cut)
+  }
+
+  /** Packs the whole split into rows, and cuts it into shards of as many rows as `shardTokens` allows, one at least. */
+  private *cutRows(order: Uint32Array, shardTokens: number, cut: Exclude<Cut, 'conversations'>) {
+    const mostRows = Math.max(1, Math.floor(shardTokens / cut.rowTokens))
+    let at = 0
+    const next = () => {
+      if (at === order.length) return undefined
+      const row = order[at++]!
+      return { row, tokens: this.tokens[row]! }
+    }
+    let places: number[] = []
+    let total = 0
+    let rows = 0
+    for (const packed of packRows(next, cut)) {
+      for (const { row, tokens } of packed) {
+        places.push(row)
+        total += tokens
+      }
+      if (++rows < mostRows) continue
+      yield this.segment(Uint32Array.from(places), total, 0)
+      places = []
+      total = 0
+      rows = 0
+    }
+    if (places.length > 0) yield this.segment(Uint32Array.from(places), total, 0)
   }
 
   /** Shards of whole conversations, of `shardTokens` tokens at most; one that is longer is a shard of its own. */

@@ -20,12 +20,29 @@ export class DiskFile implements ByteFile {
   readonly name: string
   readonly size: number
   private readonly file: FileHandle
+  private readonly path: string
   private readonly run = new Run()
 
-  constructor(file: FileHandle, name: string, size: number) {
+  private constructor(file: FileHandle, path: string, name: string, size: number) {
     this.file = file
+    this.path = path
     this.name = name
     this.size = size
+  }
+
+  /** `name`: for errors. Throws what the file system says. */
+  static async open(path: string, name: string): Promise<DiskFile> {
+    const file = await open(path, 'r')
+    try {
+      return new DiskFile(file, path, name, (await file.stat()).size)
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  async localPath(): Promise<string> {
+    return this.path
   }
 
   async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
@@ -69,11 +86,12 @@ export class BlobFile implements ByteFile {
       this.at += length
       return this.cursor.take(length)
     }
-    if (this.local === undefined) {
-      const file = await open(await this.store.localFile(this.digest, this.size), 'r')
-      this.local = new DiskFile(file, this.name, this.size)
-    }
+    this.local ??= await DiskFile.open(await this.localPath(), this.name)
     return this.local.read(offset, length)
+  }
+
+  localPath(): Promise<string> {
+    return this.store.localFile(this.digest, this.size)
   }
 
   /** @throws CORRUPT_BLOB when the bytes are not those of the digest */

@@ -39,6 +39,8 @@ export interface ByteFile {
   readonly size: number
   /** Exactly `length` bytes from `offset`, 8-byte aligned in memory, good until the next read of this file. */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>
+  /** Path of a local file with these bytes, for readers that open files themselves. */
+  localPath(): Promise<string>
 }
 
 /** A run of a shard that was read; good until the next one. */

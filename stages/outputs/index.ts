@@ -2,9 +2,24 @@ import type { Json } from '../../store/types.ts'
 import type { OutputFormat, OutputOptions } from './define-output.ts'
 import { jsonl } from './jsonl.ts'
 import { llmcBin } from './llmc-bin.ts'
+import { mds } from './mds.ts'
+import { megatron } from './megatron.ts'
+import { npy } from './npy.ts'
+import { packed } from './packed.ts'
+import { parquet } from './parquet.ts'
+import { pt } from './pt.ts'
 
 /** Every output format a recipe can name; the first one is meant when it names none. */
-export const outputFormats: readonly OutputFormat[] = [llmcBin, jsonl]
+export const outputFormats: readonly OutputFormat[] = [
+  llmcBin,
+  jsonl,
+  parquet,
+  pt,
+  npy,
+  megatron,
+  mds,
+  packed,
+]
 
 /** A format and its options, as locks and stage params have them; absent: llm.c pairs. */
 export interface ChosenOutput {

@@ -1,6 +1,5 @@
 /** The golden recipe in any output format, built here, and its shards read back. */
 import { mkdtempSync, rmSync } from 'node:fs'
-import { open } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BuildOutcome, build } from '../../engine/build.ts'
@@ -73,8 +72,7 @@ export async function readSplit(dir: string, split: string): Promise<ReadSplit> 
   for (const { path, tokens } of mainFiles(manifest, split)) {
     const files: Record<string, DiskFile> = {}
     for (const [role, name] of Object.entries(namesOfShard(dir, path, manifest))) {
-      const file = await open(join(dir, name), 'r')
-      files[role] = new DiskFile(file, name, (await file.stat()).size)
+      files[role] = await DiskFile.open(join(dir, name), name)
     }
     const before = read.ids.length
     for await (const piece of (await format.open(files, facts)).pieces()) {
