@@ -3,8 +3,7 @@
  * trained on, else -100) and `attention_mask` (1 for every token; nothing is padded). Snappy, with dictionaries; a row
  * group holds about a million tokens. Hugging Face `datasets`, pandas, DuckDB and Polars read it as it is.
  */
-import type { SchemaElement } from 'hyparquet'
-import { ByteWriter, ParquetWriter } from 'hyparquet-writer'
+import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
 import { isShardmillError } from '../../errors/index.ts'
 import {
   type ColumnType,
