@@ -1,6 +1,7 @@
 import { dirname } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { openStore } from '../stages/open-store.ts'
+import { byteFile } from '../stages/tokenizers/bytes.ts'
 import { readTokenizer } from '../stages/tokenizers/index.ts'
 import { decodeVocabulary, type StoredVocabulary } from '../stages/tokenizers/vocabulary.ts'
 import { findFolder } from './find-folder.ts'
@@ -23,6 +24,7 @@ export async function loadVocabulary(shard: string, storeLocation: string): Prom
     }
   }
   const { tokenizer, template } = manifest.lock
+  if (tokenizer.kind === 'bytes') return readTokenizer('bytes', byteFile, tokenizer.name, [])
   if (tokenizer.kind === 'tiktoken') {
     const { tiktokenFile } = await import('../stages/tokenizers/tiktoken-file.ts')
     return readTokenizer('tiktoken', await tiktokenFile(tokenizer.name), tokenizer.name, template.specials)

@@ -62,6 +62,9 @@ export const tokenizerSchema = z.discriminatedUnion('kind', [
     encoding: z.enum(['gpt2', 'r50k_base', 'p50k_base', 'cl100k_base', 'o200k_base']),
   }),
   z.strictObject({
+    kind: z.literal('bytes').describe('Bytes for tokens: for template user_assistant and output text'),
+  }),
+  z.strictObject({
     kind: z
       .literal('nanochat')
       .describe("nanochat's tokenizer.pkl (parsed, never executed): path, or repo and file on the hub"),

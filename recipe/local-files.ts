@@ -34,7 +34,7 @@ export async function importLocalFiles(recipe: Recipe, store: Store, folder: str
 function namedFiles(recipe: Recipe): Named[] {
   const { tokenizer } = recipe
   const named: Named[] = []
-  if (tokenizer.kind !== 'tiktoken' && tokenizer.path !== undefined) {
+  if ('path' in tokenizer && tokenizer.path !== undefined) {
     named.push({ path: tokenizer.path, where: 'tokenizer.path', optional: false })
   }
   named.push(...filesOfTemplate(recipe))
@@ -49,7 +49,7 @@ function filesOfTemplate({ template, tokenizer }: TokenizingRecipe): Named[] {
     return files.flatMap(([role, path]) =>
       typeof path === 'string' ? [{ path, where: `template.${role}`, optional: false }] : [],
     )
-  if (tokenizer.kind === 'tiktoken' || tokenizer.path === undefined) return []
+  if (!('path' in tokenizer) || tokenizer.path === undefined) return []
   const { path } = tokenizer
   return Object.values(besideTokenizer).map((name) => ({
     path: sibling(path, name),

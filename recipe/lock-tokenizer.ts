@@ -3,6 +3,7 @@ import { ShardmillError } from '../errors/index.ts'
 import type { RepoType } from '../hub/client/hub.ts'
 import type { Lock, LockedFile } from '../pipeline/lock.ts'
 import { templateOf } from '../stages/templates/index.ts'
+import { byteFile } from '../stages/tokenizers/bytes.ts'
 import { checkTokenizerSize } from '../stages/tokenizers/index.ts'
 import type { Json } from '../store/types.ts'
 import { type NamedFile, type TokenizerRecipe, templateName } from './fields.ts'
@@ -30,6 +31,8 @@ export async function lockTokenizer(recipe: TokenizingRecipe, context: Asked): P
     )
     return { kind: 'tiktoken', name: tokenizer.encoding, file }
   }
+  if (tokenizer.kind === 'bytes')
+    return { kind: 'bytes', name: 'bytes', file: await importBytes(keeper(context), byteFile, 'bytes') }
   const { kind, path, revision } = tokenizer
   const { repo, type } = repoOf(tokenizer)
   const file = tokenizer.file ?? (kind === 'huggingface' && repo !== undefined ? 'tokenizer.json' : undefined)
@@ -126,7 +129,7 @@ async function lockBeside(
   name: string,
   context: Asked,
 ): Promise<LockedFile | undefined> {
-  if (tokenizer.kind === 'tiktoken') return undefined
+  if (tokenizer.kind === 'tiktoken' || tokenizer.kind === 'bytes') return undefined
   if (tokenizer.path !== undefined)
     return optionalFile(context, sibling(tokenizer.path, name), 'template', true)
   const { repo, type } = repoOf(tokenizer)

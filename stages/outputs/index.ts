@@ -8,6 +8,7 @@ import { npy } from './npy.ts'
 import { packed } from './packed.ts'
 import { parquet } from './parquet.ts'
 import { pt } from './pt.ts'
+import { text } from './text.ts'
 
 /** Every output format a recipe can name; the first one is meant when it names none. */
 export const outputFormats: readonly OutputFormat[] = [
@@ -19,6 +20,7 @@ export const outputFormats: readonly OutputFormat[] = [
   megatron,
   mds,
   packed,
+  text,
 ]
 
 /** A format and its options, as locks and stage params have them; absent: llm.c pairs. */

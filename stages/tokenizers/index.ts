@@ -1,5 +1,6 @@
 /** The tokenizer kinds a recipe can name; each reads its file into the one form that the rest knows. */
 import { ShardmillError } from '../../errors/index.ts'
+import { readByteFile } from './bytes.ts'
 import { readHuggingFace } from './huggingface.ts'
 import { HINT, mostFileBytes, tooLarge } from './huggingface-file.ts'
 import { readPickle } from './pickle.ts'
@@ -20,6 +21,7 @@ export interface TokenizerOptions {
 const kinds: Readonly<Record<string, TokenizerKind>> = {
   tiktoken: { read: readTiktokenFile, appendsSpecials: true },
   nanochat: { read: readPickle, appendsSpecials: false },
+  bytes: { read: readByteFile, appendsSpecials: false },
   huggingface: {
     read: (bytes, name, wanted, { addedTokens }) =>
       readHuggingFace(bytes, name, { wanted, recognise: addedTokens === 'recognise' }),

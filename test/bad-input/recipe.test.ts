@@ -17,7 +17,8 @@ splits:
   train:
     - { task: custom_json, path: a.jsonl }
 `
-const templateChoice = 'one of model, nanochat, chatml or a mapping with the fields jinja, config, variables'
+const templateChoice =
+  'one of model, nanochat, chatml, user_assistant or a mapping with the fields jinja, config, variables'
 const change = (from: string | RegExp, to: string) => {
   const text = good.replace(from, to)
   expect(text).not.toBe(good)
