@@ -3,7 +3,6 @@
  * trained on, else -100) and `attention_mask` (1 for every token; nothing is padded). Snappy, with dictionaries; a row
  * group holds about a million tokens. Hugging Face `datasets`, pandas, DuckDB and Polars read it as it is.
  */
-import { ByteWriter, ParquetWriter, type SchemaElement } from 'hyparquet-writer'
 import { isShardmillError } from '../../errors/index.ts'
 import {
   type ColumnType,
@@ -13,26 +12,12 @@ import {
   readParquet,
 } from '../../parquet/index.ts'
 import { conversationsOf, PieceFiller } from './conversation-rows.ts'
-import { type ByteFile, defineOutput, usualStem, type Values, verifyError } from './define-output.ts'
+import { type ByteFile, defineOutput, usualStem, verifyError } from './define-output.ts'
+import { GroupWriter } from './parquet-groups.ts'
 
 const groupTokens = 1 << 20
 const columns = ['input_ids', 'labels', 'attention_mask'] as const
 const list: ColumnType = { kind: 'list', item: { kind: 'int' } }
-
-const schema: SchemaElement[] = [
-  { name: 'schema', num_children: columns.length },
-  ...columns.flatMap((name): SchemaElement[] => [
-    {
-      name,
-      repetition_type: 'REQUIRED',
-      num_children: 1,
-      converted_type: 'LIST',
-      logical_type: { type: 'LIST' },
-    },
-    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-    { name: 'element', type: 'INT32', repetition_type: 'REQUIRED' },
-  ]),
-]
 
 export const parquet = defineOutput({
   name: 'parquet',
@@ -44,40 +29,12 @@ export const parquet = defineOutput({
   ...usualStem,
   files: [{ role: 'rows', suffix: '.parquet' }],
   async write(content, files) {
-    const file = files['rows']!
-    const writer = new ByteWriter()
-    const out = new ParquetWriter({
-      writer,
-      schema,
-      codec: 'SNAPPY',
-      createdBy: 'shardmill',
-      statistics: false,
-    })
-    const flush = async () => {
-      await file.write(writer.getBytes())
-      writer.index = 0
+    const out = new GroupWriter(files['rows']!, columns)
+    for (const { tokens, mask } of conversationsOf(content)) {
+      out.add(tokens, mask)
+      if (out.tokens >= groupTokens) await out.flush()
     }
-    let rows: { input_ids: number[]; labels: number[]; attention_mask: number[] }[] = []
-    let tokens = 0
-    const group = async () => {
-      const columnData = columns.map((name) => ({ name, data: rows.map((row) => row[name]) }))
-      await out.write({ columnData, rowGroupSize: rows.length })
-      await flush()
-      rows = []
-      tokens = 0
-    }
-    for (const { tokens: ids, mask } of conversationsOf(content)) {
-      rows.push({
-        input_ids: Array.from(ids),
-        labels: labelsOf(ids, mask),
-        attention_mask: new Array<number>(ids.length).fill(1),
-      })
-      tokens += ids.length
-      if (tokens >= groupTokens) await group()
-    }
-    if (rows.length > 0) await group()
     await out.finish()
-    await flush()
   },
   async open(files, { dtype }) {
     const file = files['rows']!
@@ -107,12 +64,6 @@ export const parquet = defineOutput({
 })
 
 const columnTypes = Object.fromEntries(columns.map((name) => [name, list]))
-
-function labelsOf(ids: Values, mask: Values): number[] {
-  const labels = new Array<number>(ids.length)
-  for (let i = 0; i < ids.length; i++) labels[i] = mask[i] === 1 ? ids[i]! : -100
-  return labels
-}
 
 /** Opens the file once, so that what is no such file is known at once. */
 async function checkColumns(file: ByteFile): Promise<void> {
