@@ -98,10 +98,11 @@ async function countOverlaps(
   return settings.splitOrder === undefined ? { overlap } : { overlap, overlaps }
 }
 
+/** How the shards are cut is the shuffle's affair, and what their files are called the output folder's. */
 function formatOf({ output }: Pick<SftLock, 'output'>): ShardContext['output'] {
   if (output === undefined) return undefined
-  const { cut: _, ...format } = output
-  return format
+  const { cut: _, options: { names: __, ...options } = {}, ...format } = output
+  return Object.keys(options).length === 0 ? format : { ...format, options }
 }
 
 function chooseDtype(wanted: SftLock['dtype'], vocabularySize: number): 'uint16' | 'uint32' {

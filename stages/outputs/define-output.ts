@@ -10,6 +10,7 @@ import type { BlobWriter, Json } from '../../store/types.ts'
 export type Dtype = 'uint16' | 'uint32'
 export type Values = Uint16Array | Uint32Array
 
+/** By their names in the recipe. `names` says what files are called, so it is in the lock, but in no stage key. */
 export type OutputOptions = Readonly<Record<string, Json>>
 
 /** A run of a shard: as many masks (0 or 1) as ids. */

@@ -13,6 +13,7 @@ import { startHubServer } from '../../hub/server/index.ts'
 import { canonicalJson } from '../../pipeline/keys.ts'
 import type { StageCall } from '../../pipeline/stage.ts'
 import { stages } from '../../pipeline/stage.ts'
+import { outputFormats } from '../../stages/outputs/index.ts'
 import type { Json, StageRecord } from '../../store/types.ts'
 
 const golden = join(import.meta.dirname, '../fixtures/golden-sft')
@@ -50,6 +51,32 @@ tasks:
   - { task: mmlu, subset: all, split: test }
 `
 
+/** A split in another output format; `text` is for tokens that are bytes. */
+const formatRecipe = (format: string) => `
+kind: sft
+name: golden-${format}
+${
+  format === 'text'
+    ? 'tokenizer: { kind: bytes }\ntemplate: user_assistant\nmaxSeqLen: 4096'
+    : 'tokenizer: { kind: nanochat, path: tokenizer.pkl }\ntemplate: nanochat\nmaxSeqLen: 64'
+}
+shardTokens: 100000
+output: { format: ${format} }
+splits:
+  ${format}:
+    - { task: simple_spelling, size: 12, words: words.txt }
+`
+
+const otherFormats = outputFormats.slice(1).map(({ name }) => name)
+/** Of their builds only what the format decides about. */
+const ofFormats = new Set(
+  otherFormats.flatMap((name) => [
+    `shuffle: ${name}: order`,
+    `shard: ${name} shard 1/1`,
+    `verify: ${name} shard 1/1`,
+  ]),
+)
+
 type Golden = Record<string, { version: number; params: Json; outputs: Record<string, string>; stats: Json }>
 
 const found: Golden = {}
@@ -63,8 +90,13 @@ beforeAll(async () => {
     )
     found[`${call.stage}: ${call.title}`] = { version, params, outputs: digests, stats: stats as Json }
   }
+  const keepOfFormat = (call: StageCall, record: StageRecord) => {
+    if (ofFormats.has(`${call.stage}: ${call.title}`)) keep(call, record)
+  }
   try {
-    for (const [i, text] of [recipe, evalRecipe].entries())
+    const recipes = [recipe, evalRecipe, ...otherFormats.map(formatRecipe)]
+    for (const [i, text] of recipes.entries()) {
+      const kept = i < 2 ? keep : keepOfFormat
       await build({
         recipe: { text, file: join(golden, 'recipe.yaml'), settings: [] },
         out: join(dir, `out-${i}`),
@@ -72,8 +104,9 @@ beforeAll(async () => {
         threads: 2,
         env: { HF_ENDPOINT: server.url, HF_HUB_DISABLE_IMPLICIT_TOKEN: '1' },
         signal: new AbortController().signal,
-        observer: { ...silentObserver, finished: keep, cached: keep },
+        observer: { ...silentObserver, finished: kept, cached: kept },
       })
+    }
   } finally {
     await server.close()
   }
@@ -104,6 +137,10 @@ describe.each(Object.keys(stages).filter((stage) => stage !== 'score'))('%s', (s
       ).toBe(canonicalJson(expected[name] as unknown as Json))
     }
   })
+})
+
+test('every output format is in the golden file', () => {
+  expect(Object.keys(expected)).toEqual(expect.arrayContaining([...ofFormats]))
 })
 
 test('no stage call is missing in the golden file', () => {

@@ -39,6 +39,14 @@ test('the lock of a recipe that names the usual format is as if it named none', 
   expect({ run, cached: cached > 0 }).toEqual({ run: 0, cached: true })
 })
 
+test('names of the files are in no stage key', async () => {
+  await bench.build('usual-names', 'output: { format: jsonl }')
+  const named = await bench.build('own-names', "output: { format: jsonl, names: 'my_{split}' }")
+  expect(named.run).toBe(0)
+  expect(readdirSync(named.out).filter((file) => file.startsWith('my_val'))).toEqual(['my_val.jsonl'])
+  expect((await verifyFolder(named.out, { signal })).problems).toEqual([])
+})
+
 // `text` holds bytes only: test/e2e/slamkit.test.ts.
 describe.each(outputFormats.map(({ name }) => name).filter((name) => name !== 'text'))('%s', (name) => {
   let out: string
