@@ -11,7 +11,7 @@ import { rm, writeFile } from 'node:fs/promises'
 import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { type BuildFigures, cliPath, runBuild, runProcess, startHub } from './build/processes.ts'
+import { type BuildFigures, canPin, cliPath, runBuild, runProcess, startHub } from './build/processes.ts'
 import { differences, findPython, type ReferenceFigures, runReference } from './build/reference.ts'
 import { keepDownloadsOnly } from './build/store-states.ts'
 import { fixed, markdown, median } from './build/table.ts'
@@ -45,6 +45,8 @@ try {
   const withDownloads = await runBuild(corpus.recipe, at('out'), store, most, hub.endpoint)
 
   const builds = new Map<number, BuildFigures[]>(threadCounts.map((threads) => [threads, []]))
+  const oneCore: BuildFigures[] = []
+  const pin = most > 1 && canPin()
   const references: ReferenceFigures[] = []
   const python = flags.python ? await findPython() : undefined
   let differing: string[] | undefined
@@ -54,6 +56,12 @@ try {
       await keepDownloadsOnly(store)
       await rm(at('out'), { recursive: true, force: true })
       builds.get(threads)!.push(await runBuild(corpus.recipe, at('out'), store, threads, hub.endpoint))
+    }
+    if (pin) {
+      say(`run ${run}: one core …`)
+      await keepDownloadsOnly(store)
+      await rm(at('out'), { recursive: true, force: true })
+      oneCore.push(await runBuild(corpus.recipe, at('out'), store, 1, hub.endpoint, { oneCore: true }))
     }
     if (python !== undefined) {
       say(`run ${run}: the reference in Python …`)
@@ -80,7 +88,7 @@ try {
   for (let run = 0; run < 7; run++)
     help.push((await runProcess(process.execPath, [cliPath, '--help'])).seconds)
 
-  const figures = { scale, megabytes, builds, withDownloads, references, differing, reruns, help }
+  const figures = { scale, megabytes, builds, oneCore, withDownloads, references, differing, reruns, help }
   process.stdout.write(`${report(figures)}\n`)
   if (flags.json !== undefined) {
     await writeFile(
@@ -103,6 +111,8 @@ function machine() {
 
 interface Figures {
   readonly builds: ReadonlyMap<number, readonly BuildFigures[]>
+  /** One thread, the whole process held to one core: elsewhere its main thread, compiler and collector take another. */
+  readonly oneCore: readonly BuildFigures[]
   readonly withDownloads: BuildFigures
   readonly references: readonly ReferenceFigures[]
   readonly differing: readonly string[] | undefined
@@ -110,7 +120,7 @@ interface Figures {
   readonly help: readonly number[]
 }
 
-function report({ builds, withDownloads, references, differing, reruns, help }: Figures): string {
+function report({ builds, oneCore, withDownloads, references, differing, reruns, help }: Figures): string {
   const wall = (threads: number) => median(builds.get(threads)!.map(({ seconds }) => seconds))
   const of = builds.get(most)!
   const typical = [...of].sort((a, b) => a.seconds - b.seconds)[of.length >> 1]!
@@ -133,6 +143,14 @@ function report({ builds, withDownloads, references, differing, reruns, help }: 
       median(runs.map(({ cpuSeconds }) => cpuSeconds)),
     )
   }
+  const seconds = (runs: readonly { readonly seconds: number }[]) => median(runs.map((run) => run.seconds))
+  if (oneCore.length > 0)
+    row(
+      'build, 1 thread, held to one core',
+      seconds(oneCore),
+      Math.max(...oneCore.map(({ peakRssBytes }) => peakRssBytes)),
+      median(oneCore.map(({ cpuSeconds }) => cpuSeconds)),
+    )
   row(
     `build with downloads, ${most} threads (once)`,
     withDownloads.seconds,
@@ -161,6 +179,9 @@ function report({ builds, withDownloads, references, differing, reruns, help }: 
   const least = Math.min(...threadCounts)
   const ratios = [
     ...(least === most ? [] : [`${most} threads against ${least}: ${fixed(wall(least) / wall(most), 2)}×`]),
+    ...(oneCore.length > 0
+      ? [`${most} threads against one core: ${fixed(seconds(oneCore) / wall(most), 2)}×`]
+      : []),
     ...(references.length > 0
       ? [
           `against the reference in Python: ${fixed(median(references.map(({ seconds }) => seconds)) / wall(most), 1)}×, ${differing!.length === 0 ? 'all files equal byte for byte' : `DIFFERENT: ${differing!.join(', ')}`}`,

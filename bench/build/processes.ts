@@ -1,5 +1,5 @@
 /** Everything the benchmark runs is a process of its own, so that time and memory are the whole truth. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { StageTime } from './stage-clock.ts'
@@ -59,16 +59,16 @@ export async function runBuild(
   store: string,
   threads: number,
   endpoint: string,
+  { oneCore = false }: { readonly oneCore?: boolean } = {},
 ): Promise<BuildFigures> {
-  const { stdout } = await runProcess(process.execPath, [
-    childPath,
-    recipe,
-    out,
-    store,
-    String(threads),
-    endpoint,
-  ])
-  return JSON.parse(stdout) as BuildFigures
+  const node = [process.execPath, childPath, recipe, out, store, String(threads), endpoint]
+  const [command, ...args] = oneCore ? ['taskset', '-c', '0', ...node] : node
+  return JSON.parse((await runProcess(command!, args)).stdout) as BuildFigures
+}
+
+/** Whether `oneCore` can be had: util-linux's taskset, on Linux. */
+export function canPin(): boolean {
+  return spawnSync('taskset', ['-c', '0', 'true']).status === 0
 }
 
 export interface HubServer {
