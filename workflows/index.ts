@@ -1,12 +1,13 @@
 /** Every workflow, under the name it has on Temporal. */
-import { evaluatePart } from '../pipeline/evaluate.ts'
+import { workflowInfo } from '@temporalio/workflow'
+import { type Evaluated, evaluatePart } from '../pipeline/evaluate.ts'
 import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { shardsPart } from '../pipeline/shards.ts'
 import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
 import { splitPart } from '../pipeline/split.ts'
 import type { Part } from '../pipeline/stage.ts'
 import { partWorkflow } from './part.ts'
-import type { PartInput, PartOutput } from './types.ts'
+import type { EvaluateInput, PartInput, PartOutput } from './types.ts'
 
 export { buildDataset } from './build-dataset.ts'
 
@@ -30,4 +31,8 @@ export const buildShards = workflowOf(shardsPart)
 /** One task of a chat evaluation with many files. */
 export const buildTask = workflowOf(taskPart)
 /** Chunks of problems, each put to an endpoint: `shardmill eval --temporal` starts it. */
-export const evaluate = workflowOf(evaluatePart)
+export function evaluate(input: EvaluateInput): Promise<PartOutput<Evaluated>> {
+  const { workflowId, firstExecutionRunId: runId } = workflowInfo()
+  // Continued as new, it brings what ran before.
+  return partWorkflow(evaluatePart, { ran: {}, ...input, build: { workflowId, runId } })
+}

@@ -1,4 +1,5 @@
 /** What travels between clients, workflows and activities: plain JSON, small, and free of secrets. */
+import type { EvaluateArgs } from '../pipeline/evaluate.ts'
 import type { KindReport } from '../pipeline/results.ts'
 import type { Digest } from '../store/types.ts'
 
@@ -92,3 +93,6 @@ interface CommonReport {
   /** Digest of the JSON list of the output's files ({path, sha256, bytes}), in the store. */
   readonly files: Digest
 }
+
+/** What `eval --temporal` starts a workflow with. */
+export type EvaluateInput = Pick<PartInput<EvaluateArgs>, 'args' | 'title' | 'limits'>

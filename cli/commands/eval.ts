@@ -54,7 +54,8 @@ export async function evalCommand(context: CommandContext, dir: string, flags: E
       score: async (args, store) => {
         if (flags.temporal !== undefined) {
           const { evaluateOnTemporal } = await import('../temporal/evaluate.ts')
-          return evaluateOnTemporal(args, dir, flags.temporal === true ? undefined : flags.temporal, context)
+          const address = flags.temporal === true ? undefined : flags.temporal
+          return evaluateOnTemporal(args, dir, address, context, view)
         }
         const runner = new InProcessRunner({
           store,

@@ -5,14 +5,15 @@ import { isShardmillError, ShardmillError } from '../../errors/index.ts'
 import { lockPath, readLock, writeLock } from '../../recipe/lock-file.ts'
 import { openStore } from '../../stages/open-store.ts'
 import { connectClient, type TemporalSettings, temporalSettings } from '../../workers/connect.ts'
-import type { BuildReport, Limits } from '../../workflows/types.ts'
+import type { BuildReport } from '../../workflows/types.ts'
 import { type BuildFacts, showFacts } from '../build-facts.ts'
 import type { BuildFlags } from '../commands/build.ts'
 import { ProgressView } from '../progress.ts'
 import type { CommandContext } from '../run.ts'
 import { safeJson } from '../safe-json.ts'
-import { storeLocation, wholeNumber } from '../settings.ts'
+import { storeLocation } from '../settings.ts'
 import { followBuild } from './follow.ts'
+import { limits } from './limits.ts'
 import { submitBuild } from './submit.ts'
 
 export async function buildOnTemporal(
@@ -117,16 +118,5 @@ async function keepLock(path: string, { lock }: BuildReport, location: string): 
     await writeLock(path, await readLockBlob(store, lock))
   } finally {
     await store.close()
-  }
-}
-
-/** For slow or fast clusters, and for tests: how long a silent worker is waited for, and how long histories grow. */
-function limits(): Limits {
-  const { SHARDMILL_HEARTBEAT_TIMEOUT_MS: heartbeat, SHARDMILL_HISTORY_LIMIT: history } = process.env
-  return {
-    ...(heartbeat === undefined
-      ? {}
-      : { heartbeatMs: wholeNumber(heartbeat, 'SHARDMILL_HEARTBEAT_TIMEOUT_MS', 1_000) }),
-    ...(history === undefined ? {} : { history: wholeNumber(history, 'SHARDMILL_HISTORY_LIMIT', 10) }),
   }
 }

@@ -1,14 +1,21 @@
 /** `eval --temporal`: the chunks lie in the store; a workflow has the workers put them to the endpoint. */
+import { setTimeout as pause } from 'node:timers/promises'
 import type { Scored } from '../../engine/evaluate.ts'
+import type { BuildObserver } from '../../engine/events.ts'
+import { ShardmillError } from '../../errors/index.ts'
 import type { EvaluateArgs, Evaluated } from '../../pipeline/evaluate.ts'
 import { canonicalJson, digestOfText } from '../../pipeline/keys.ts'
 import { keyOf } from '../../pipeline/stage.ts'
 import type { Json } from '../../store/types.ts'
 import { connectClient, temporalSettings } from '../../workers/connect.ts'
 import { queues } from '../../workflows/names.ts'
-import type { PartInput, PartOutput } from '../../workflows/types.ts'
+import type { EvaluateInput, PartOutput } from '../../workflows/types.ts'
 import type { CommandContext } from '../run.ts'
-import { endOf } from './follow.ts'
+import { followBuild } from './follow.ts'
+import { limits } from './limits.ts'
+
+/** How long a cancelled evaluation is waited for. */
+const stopMs = 15_000
 
 /** Throws what the evaluation failed with; leaving with Ctrl-C cancels it: what was answered is kept. */
 export async function evaluateOnTemporal(
@@ -16,17 +23,13 @@ export async function evaluateOnTemporal(
   dir: string,
   address: string | undefined,
   { signal }: CommandContext,
+  observer: BuildObserver,
 ): Promise<Scored> {
-  const client = await connectClient(temporalSettings(address))
+  const settings = temporalSettings(address)
+  const client = await connectClient(settings)
   try {
     const workflowId = `shardmill-eval-${digestOfText(canonicalJson(args as unknown as Json)).slice(0, 16)}`
-    const input: PartInput<EvaluateArgs> = {
-      args,
-      title: `eval ${args.model}`,
-      build: { workflowId, runId: '' },
-      limits: {},
-      ran: {},
-    }
+    const input: EvaluateInput = { args, title: `eval ${args.model}`, limits: limits() }
     const handle = await client.workflow.start('evaluate', {
       workflowId,
       workflowIdConflictPolicy: 'USE_EXISTING',
@@ -34,16 +37,22 @@ export async function evaluateOnTemporal(
       args: [input],
       staticSummary: `eval of ${dir} on ${args.model}`,
     })
-    const cancel = () => void handle.cancel().catch(() => undefined)
-    signal.addEventListener('abort', cancel, { once: true })
+    const { namespace } = settings
     try {
-      const { result, totals } = (await handle.result()) as PartOutput<Evaluated>
+      const { result, totals } = await followBuild<PartOutput<Evaluated>>({
+        ...{ client, namespace, workflowId, signal, observer },
+      })
       const { run = 0, cached = 0 } = totals['score'] ?? {}
       return { ...result, records: recordKeys(args), run, cached }
     } catch (error) {
-      throw endOf(error, workflowId)
-    } finally {
-      signal.removeEventListener('abort', cancel)
+      if (!signal.aborted) throw error
+      await handle.cancel().catch(() => undefined)
+      // What is in flight has to have stopped; without a worker nothing is, and nobody answers.
+      const ended = handle.result().catch(() => undefined)
+      await Promise.race([ended, pause(stopMs, undefined, { ref: false })])
+      throw new ShardmillError('INTERRUPTED', 'the evaluation was cancelled; what was answered is kept', {
+        hint: 'The same command goes on.',
+      })
     }
   } finally {
     await client.connection.close()

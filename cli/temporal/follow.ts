@@ -30,11 +30,11 @@ const pollMs = 700
 /** Without an answer for this long the user is told what is missing. */
 const patienceMs = 5_000
 
-/** Waits for the build's end. Throws what the build failed with; NOT_FOUND, TEMPORAL; INTERRUPTED when left. */
-export async function followBuild(options: FollowOptions): Promise<BuildReport> {
+/** Waits for the end of a build, or of another workflow that tells its progress. Throws what the build failed with; NOT_FOUND, TEMPORAL; INTERRUPTED when left. */
+export async function followBuild<R = BuildReport>(options: FollowOptions): Promise<R> {
   const { client, workflowId, signal, observer } = options
   const stop = new AbortController()
-  const ended = result(client, workflowId, signal, observer)
+  const ended = result<R>(client, workflowId, signal, observer)
   const watching = watch(options, stop.signal)
   try {
     return await Promise.race([ended, left(signal)])
@@ -54,15 +54,15 @@ function left(signal: AbortSignal): Promise<never> {
 }
 
 /** The build's result; a server that is away for a while is waited for. */
-async function result(
+async function result<R>(
   client: Client,
   workflowId: string,
   signal: AbortSignal,
   observer: BuildObserver,
-): Promise<BuildReport> {
+): Promise<R> {
   for (let told = false; ; ) {
     try {
-      return (await client.workflow.getHandle(workflowId).result()) as BuildReport
+      return (await client.workflow.getHandle(workflowId).result()) as R
     } catch (error) {
       if (!isOutage(error)) throw endOf(error, workflowId)
       if (!told) observer.notice('the Temporal server does not answer; the build goes on when it is back')

@@ -1,6 +1,6 @@
 /**
  * Records the histories that test/temporal/replay.test.ts replays. Run it when a workflow changes on purpose, with
- * RECORD_HISTORIES=1: builds under way at an upgrade belong to the old code (worker versioning), so what is replayed
+ * RECORD_HISTORIES=1, or RECORD_HISTORIES=chat-eval for those of chat evaluation alone: builds under way at an upgrade belong to the old code (worker versioning), so what is replayed
  * is what the present code has recorded.
  */
 import { appendFileSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -13,11 +13,19 @@ import {
   bench,
   goldenHub,
   goldenRecipe,
+  ok,
   projectRoot,
   serve,
   smallRecipe,
   start,
 } from '../e2e/cli.ts'
+import { completionsServer, modelName } from '../e2e/completions-server.ts'
+import {
+  chatEvalBench,
+  goldenTokenizer,
+  manyFilesEvalHub,
+  manyFilesEvalRecipe,
+} from '../temporal/chat-eval.ts'
 import { historiesOf, listed, type History as Recorded, untilRunning } from '../temporal/histories.ts'
 import { manyFilesHub, manyFilesRecipe } from '../temporal/many-files.ts'
 import { manyPartitionsHub, manyPartitionsRecipe } from '../temporal/many-partitions.ts'
@@ -83,6 +91,26 @@ temporalSuite('recording', () => {
     await save(server, 'failed', await submit(server, bad))
     await stopWorker(fifth)
   })
+
+  test.runIf(['1', 'chat-eval'].includes(process.env['RECORD_HISTORIES'] ?? ''))(
+    'chat evaluation',
+    async () => {
+      const server = await startServer()
+      const at = chatEvalBench(await serve(manyFilesEvalHub(20)), manyFilesEvalRecipe)
+      const worker = await startWorker(server, at)
+      await save(server, 'chat-eval', await submit(server, at))
+      const endpoint = await completionsServer(goldenTokenizer().vocabularySize, (id) => `<${id}>`)
+      try {
+        const args = ['eval', at.out, '--endpoint', endpoint.url, '--model', modelName, '--store', at.store]
+        await ok([...args, '--temporal'], { env: clientEnv(server, at) })
+      } finally {
+        await endpoint.close()
+      }
+      for await (const { workflowId } of server.client.workflow.list({ query: 'WorkflowType = "evaluate"' }))
+        await save(server, 'chat-eval', workflowId)
+      await stopWorker(worker)
+    },
+  )
 })
 
 async function submitOnly(server: TestServer, at: Bench, env: Record<string, string> = {}): Promise<string> {

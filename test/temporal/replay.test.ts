@@ -29,7 +29,7 @@ beforeAll(() => {
 const names = readdirSync(folder).sort()
 
 test('every workflow, continue-as-new, cancellation and failure are among the recorded paths', () => {
-  const types = new Set(names.flatMap((name) => /-(build[A-Za-z]+)/.exec(name)?.[1] ?? []))
+  const types = new Set(names.flatMap((name) => /-(build[A-Za-z]+|evaluate)[-.]/.exec(name)?.[1] ?? []))
   expect([...types].sort()).toEqual([
     'buildDataset',
     'buildFiles',
@@ -37,6 +37,8 @@ test('every workflow, continue-as-new, cancellation and failure are among the re
     'buildShards',
     'buildSource',
     'buildSplit',
+    'buildTask',
+    'evaluate',
   ])
   const endings = new Set(names.map((name) => endOf(recorded(name).events.at(-1))))
   expect([...endings]).toEqual(expect.arrayContaining(['canceled', 'completed', 'continued', 'failed']))

@@ -1,0 +1,13 @@
+import type { Limits } from '../../workflows/types.ts'
+import { wholeNumber } from '../settings.ts'
+
+/** For slow or fast clusters, and for tests: how long a silent worker is waited for, and how long histories grow. */
+export function limits(): Limits {
+  const { SHARDMILL_HEARTBEAT_TIMEOUT_MS: heartbeat, SHARDMILL_HISTORY_LIMIT: history } = process.env
+  return {
+    ...(heartbeat === undefined
+      ? {}
+      : { heartbeatMs: wholeNumber(heartbeat, 'SHARDMILL_HEARTBEAT_TIMEOUT_MS', 1_000) }),
+    ...(history === undefined ? {} : { history: wholeNumber(history, 'SHARDMILL_HISTORY_LIMIT', 10) }),
+  }
+}
