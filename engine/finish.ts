@@ -5,6 +5,7 @@ import { type PublishOptions, publish } from '../output/publish.ts'
 import { canonicalJson } from '../pipeline/keys.ts'
 import { filesOf, type Lock, lockDigest } from '../pipeline/lock.ts'
 import type { BuildResult } from '../pipeline/results.ts'
+import { decodeVocabulary } from '../stages/tokenizers/vocabulary.ts'
 import { sha256 } from '../store/digest.ts'
 import type { Digest, Json, StageRecord, Store } from '../store/types.ts'
 
@@ -28,7 +29,8 @@ export async function finishBuild(
 ): Promise<{ readonly output: Output; readonly published: 'written' | 'unchanged' }> {
   const { store } = options
   const rejected = await gatherRejected(outputKind(lock.kind).rejects(result), store)
-  const output = makeOutput(lock, result, records.values(), lists, rejected, sha256)
+  const specials = await specialsOf(lock, records, store)
+  const output = makeOutput(lock, result, records.values(), lists, rejected, specials, sha256)
   const lockBlob = await store.putBlob(Buffer.from(canonicalJson(lock as unknown as Json)))
   await store.putBuild({
     schema: 1,
@@ -40,6 +42,19 @@ export async function finishBuild(
     blobs: [...new Set([...lists.keys(), ...importedFiles(lock)])].sort(),
   })
   return { output, published: await publish(out, output, options) }
+}
+
+/** Ids of the template's special tokens, by which the folder's masks can be checked without the tokenizer. */
+async function specialsOf(
+  { template }: Lock,
+  records: Used['records'],
+  store: Store,
+): Promise<Record<string, number> | undefined> {
+  const record = [...records.values()].find(({ stage }) => stage === 'tokenizer')
+  const vocabulary = record?.outputs['vocabulary']
+  if (vocabulary === undefined || template.specials.length === 0) return undefined
+  const { specials } = decodeVocabulary(await store.readBlobBytes(vocabulary.digest))
+  return Object.fromEntries(template.specials.map((name) => [name, specials.get(name)!]))
 }
 
 /** Files that no stage made: they would be lost to garbage collection without being named. */

@@ -38,6 +38,8 @@ export interface Manifest {
   readonly kind: Kind
   readonly vocabularySize: number
   readonly bosId: number | null
+  /** Ids of the template's special tokens; absent where it has none. */
+  readonly specials?: Readonly<Record<string, number>>
   /** Between these and the files stand the facts of its kind (output/kinds). */
   readonly [fact: string]: unknown
   readonly files: readonly ManifestFile[]
@@ -67,6 +69,7 @@ export function makeOutput(
   records: Iterable<StageRecord>,
   lists: ReadonlyMap<Digest, Json>,
   rejected: { readonly bytes: Uint8Array; readonly digest: Digest } | undefined,
+  specials: Readonly<Record<string, number>> | undefined,
   digestOf: (bytes: Uint8Array) => Digest,
 ): Output {
   const kind = outputKind(lock.kind)
@@ -95,6 +98,7 @@ export function makeOutput(
     name: lock.name,
     kind: lock.kind,
     ...kind.facts(lock, result),
+    ...(specials === undefined ? {} : { specials }),
     files: files.map(({ path, bytes, sha256, role, split, tokens, stage }) => ({
       path,
       bytes,
@@ -150,6 +154,7 @@ const manifestSchema = z.looseObject({
   kind: z.enum(kindNames),
   vocabularySize: z.int(),
   bosId: z.int().nullable(),
+  specials: z.record(z.string(), z.int().nonnegative()).optional(),
   files: z.array(
     z.looseObject({
       // At most one folder deep, and never outside.

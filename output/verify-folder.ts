@@ -25,6 +25,8 @@ export interface FolderReport {
   readonly tokens: number
   readonly trainedTokens: number
   readonly shards: number
+  /** The template whose mask contract every shard was held against; absent where ids alone cannot tell. */
+  readonly masks?: string
   readonly problems: readonly Problem[]
 }
 
@@ -75,6 +77,7 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
     tokens: checked.tokens,
     trainedTokens: checked.trained,
     shards: checked.shards,
+    ...(checked.masks === undefined ? {} : { masks: checked.masks }),
     problems,
   }
 }

@@ -2,9 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isShardmillError } from '../errors/index.ts'
+import type { SftLock } from '../pipeline/lock.ts'
 import { checkValues } from '../stages/outputs/check-values.ts'
 import { verifyError } from '../stages/outputs/define-output.ts'
 import { shardNames, shardOf } from '../stages/outputs/index.ts'
+import type { TemplateOptions } from '../stages/templates/define-template.ts'
+import { templates } from '../stages/templates/index.ts'
+import { MaskChecker } from '../stages/templates/mask-contract.ts'
 import { CheckedFile } from './checked-file.ts'
 import { formatOf, mainFiles } from './find-shard.ts'
 import type { Checked, CheckedFolder } from './kinds/define-kind.ts'
@@ -12,7 +16,7 @@ import type { SftFacts } from './kinds/sft.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 import { configName, manifestName } from './names.ts'
 
-type SftManifest = Manifest & SftFacts
+type SftManifest = Manifest & SftFacts & { readonly lock: SftLock }
 
 export async function checkSft(folder: CheckedFolder): Promise<Checked> {
   const { dir, problem, signal } = folder
@@ -20,6 +24,7 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
   const checked = { tokens: 0, trained: 0, shards: 0 }
   const { format, facts } = formatOf(manifest)
   const main = format.files[0]!.role
+  const masks = maskChecker(manifest)
   for (const file of manifest.files) {
     signal.throwIfAborted()
     if (file.role !== main) {
@@ -39,7 +44,7 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
       continue
     }
     try {
-      const { tokens, trained } = await verifyShard(files as ManifestFile[], manifest, folder)
+      const { tokens, trained } = await verifyShard(files as ManifestFile[], manifest, folder, masks)
       checked.tokens += tokens
       checked.trained += trained
       checked.shards++
@@ -50,13 +55,27 @@ export async function checkSft(folder: CheckedFolder): Promise<Checked> {
   }
   checkNumbering(manifest, problem)
   await checkConfig(dir, manifest, problem)
-  return checked
+  return masks === undefined ? checked : { ...checked, masks: manifest.lock.template.name }
+}
+
+/** Holds masks against the template's contract, where the manifest and ids alone are enough for it. */
+function maskChecker({ lock, specials = {}, vocabularySize }: SftManifest): MaskChecker | undefined {
+  const { name, version, options = {} } = lock.template
+  const template = templates.find((known) => known.name === name && known.version === version)
+  if (template === undefined) return undefined
+  return MaskChecker.of({
+    ...{ name, contract: template.contract, options: options as TemplateOptions, vocabularySize },
+    specials: new Map(Object.entries(specials)),
+    maxSeqLen: lock.maxSeqLen,
+    recognised: lock.tokenizer.addedTokens === 'recognise',
+  })
 }
 
 async function verifyShard(
   files: readonly ManifestFile[],
   manifest: SftManifest,
   { dir, problem, report, signal }: CheckedFolder,
+  masks: MaskChecker | undefined,
 ): Promise<{ tokens: number; trained: number }> {
   const { format, facts } = formatOf(manifest)
   const main = files[0]!
@@ -78,11 +97,13 @@ async function verifyShard(
         throw verifyError(main.path, `has ${tokens} tokens, the manifest says ${main.tokens}`)
     }
     if (reader.tokens !== undefined) checkCount(reader.tokens)
+    masks?.open(reader.range !== undefined)
     let tokens = 0
     let trained = 0
     for await (const piece of reader.pieces()) {
       signal.throwIfAborted()
       trained += checkValues(piece, manifest.vocabularySize, tokens, names)
+      masks?.add(piece, names)
       tokens += piece.ids.length
     }
     checkCount(tokens)

@@ -21,7 +21,7 @@ export async function verifyCommand(
     process.stdout.write(`${safeJson({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`)
   else if (problems.length === 0)
     process.stdout.write(
-      `${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read\n`,
+      `${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read${figures.masks === undefined ? '' : `, masks as template ${cleanText(figures.masks)} has them`}\n`,
     )
   for (const { file, why, stage } of problems) {
     process.stderr.write(

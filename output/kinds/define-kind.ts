@@ -39,4 +39,6 @@ export interface Checked {
   readonly tokens: number
   readonly trained: number
   readonly shards: number
+  /** The template whose contract the masks were held against, where that could be done. */
+  readonly masks?: string
 }

@@ -9,6 +9,7 @@
 import { ShardmillError } from '../../errors/index.ts'
 import { type ConversationFrame, partTypes, roleOf, roles } from '../conversations.ts'
 import { defineTemplate, type TokenSink } from './define-template.ts'
+import type { MaskRule } from './mask-contract.ts'
 
 const specials = ['<|im_start|>', '<|im_end|>'] as const
 const newline = Buffer.from('\n')
@@ -18,6 +19,31 @@ const roleMask = 3
 export const chatml = defineTemplate({
   name: 'chatml',
   version: 1,
+  contract: {
+    trained: 'the assistant’s content and its <|im_end|>, and its header unless maskAssistantHeader is set',
+    untrained: 'system and user turns, the newlines between turns, or headers that are masked',
+    ends: ['afterFirst', 'afterUser', 'afterAssistant'],
+    // Roles are text, but they alternate: user first, after a system turn or none.
+    rules: ({ maskAssistantHeader = false }) => [
+      ['begin', '<|im_start|>', 0, 'first'],
+      ['first', 'text', 0, 'first'],
+      ['first', '<|im_end|>', 0, 'afterFirst'],
+      ['afterFirst', 'text', 0, 'afterFirst'],
+      ['afterFirst', '<|im_start|>', 0, 'user'],
+      ...opening('afterFirst', maskAssistantHeader),
+      ['user', 'text', 0, 'user'],
+      ['user', '<|im_end|>', 0, 'afterUser'],
+      ['afterUser', 'text', 0, 'afterUser'],
+      ...opening('afterUser', maskAssistantHeader),
+      ['header', 'text', 0, 'header'],
+      ['header', 'text', 1, 'assistant'],
+      ['header', '<|im_end|>', 1, 'afterAssistant'],
+      ['assistant', 'text', 1, 'assistant'],
+      ['assistant', '<|im_end|>', 1, 'afterAssistant'],
+      ['afterAssistant', 'text', 0, 'afterAssistant'],
+      ['afterAssistant', '<|im_start|>', 0, 'user'],
+    ],
+  },
   specials,
   options: { maskAssistantHeader: false },
   opening: (ids) => (out) => {
@@ -50,6 +76,12 @@ export const chatml = defineTemplate({
     }
   },
 })
+
+function opening(from: string, maskAssistantHeader: boolean): MaskRule[] {
+  return maskAssistantHeader
+    ? [[from, '<|im_start|>', 0, 'header']]
+    : [[from, '<|im_start|>', 1, 'assistant']]
+}
 
 function refuseTools(
   { sourceRow, messageParts, partType }: ConversationFrame,

@@ -1,6 +1,7 @@
 import type { Json } from '../../store/types.ts'
 import type { ConversationFrame } from '../conversations.ts'
 import type { WholeTextEncoder } from '../tokenizers/whole-text.ts'
+import type { MaskContract } from './mask-contract.ts'
 
 /** Where a template writes a conversation's tokens. `trained` is the mask: 1 trained on, 0 not. */
 export interface TokenSink {
@@ -52,6 +53,8 @@ export interface Template {
   readonly name: string
   /** Raise when a conversation would get other tokens or another mask. */
   readonly version: number
+  /** What it trains on; `shardmill verify` holds shards against it where ids alone can tell. */
+  readonly contract: MaskContract
   /** Special tokens it needs, BOS first. */
   readonly specials: readonly string[]
   /** The options it takes, and what they are when the recipe does not say. */

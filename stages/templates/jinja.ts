@@ -19,6 +19,11 @@ const roleMask = 3
 export const jinja = defineTemplate({
   name: 'jinja',
   version: 1,
+  // Held where the text is rendered (jinja-spans.ts): ids do not tell which part of a text a template wrote.
+  contract: {
+    trained: 'the assistant’s content and the token that ends it',
+    untrained: 'everything else',
+  },
   specials: [],
   isFile: true,
   renderer: (_ids, { variables = {} } = {}, tools) => {

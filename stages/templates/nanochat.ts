@@ -28,6 +28,26 @@ const user = 1
 export const nanochat = defineTemplate({
   name: 'nanochat',
   version: 1,
+  contract: {
+    trained: 'the assistant’s text, python calls with their markers, and <|assistant_end|>',
+    untrained: 'BOS, user turns, role markers, or tool output with its markers',
+    ends: ['between'],
+    rules: () => [
+      ['begin', '<|bos|>', 0, 'between'],
+      ['between', '<|user_start|>', 0, 'user'],
+      ['user', 'text', 0, 'user'],
+      ['user', '<|user_end|>', 0, 'between'],
+      ['between', '<|assistant_start|>', 0, 'assistant'],
+      ['assistant', 'text', 1, 'assistant'],
+      ['assistant', '<|python_start|>', 1, 'call'],
+      ['call', 'text', 1, 'call'],
+      ['call', '<|python_end|>', 1, 'assistant'],
+      ['assistant', '<|output_start|>', 0, 'output'],
+      ['output', 'text', 0, 'output'],
+      ['output', '<|output_end|>', 0, 'assistant'],
+      ['assistant', '<|assistant_end|>', 1, 'between'],
+    ],
+  },
   specials,
   opening: (ids) => (out) => out.special(ids.get('<|assistant_start|>')!, 0),
   renderer: (ids) => {

@@ -14,6 +14,15 @@ const roleMask = 3
 export const userAssistant = defineTemplate({
   name: 'user_assistant',
   version: 1,
+  contract: {
+    trained: 'everything',
+    untrained: 'nothing',
+    ends: ['line'],
+    rules: () => [
+      ['begin', 'text', 1, 'line'],
+      ['line', 'text', 1, 'line'],
+    ],
+  },
   specials: [],
   renderer: () => (frame: ConversationFrame, row: number, out: TokenSink) => {
     const { rowMessages, messageKind, messageParts, partText, partType, text, sourceRow } = frame

@@ -34,11 +34,16 @@ export class Bench {
   readonly dir = mkdtempSync(join(tmpdir(), 'shardmill-formats-'))
   private server: Awaited<ReturnType<typeof startHubServer>> | undefined
 
-  async build(name: string, extra: string, maxSeqLen?: number): Promise<BuildOutcome & { out: string }> {
+  async build(
+    name: string,
+    extra: string,
+    maxSeqLen?: number,
+    edit: (text: string) => string = (text) => text,
+  ): Promise<BuildOutcome & { out: string }> {
     this.server ??= await startHubServer(join(golden, 'hub'), {})
     const out = join(this.dir, name)
     const outcome = await build({
-      recipe: { text: recipe(extra, maxSeqLen), file: join(golden, 'recipe.yaml'), settings: [] },
+      recipe: { text: edit(recipe(extra, maxSeqLen)), file: join(golden, 'recipe.yaml'), settings: [] },
       out,
       store: join(this.dir, 'store'),
       threads: 2,
