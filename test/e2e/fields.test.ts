@@ -227,6 +227,8 @@ const cases = new Map<string, Case>([
     { change: both(inChatml, set('maskAssistantHeader', true)), runs: ['tokenizer', ...tokens] },
   ],
   ['output.names', { change: set('output', { format: 'jsonl', names: 'x_{split}' }), runs: order }],
+  ['output.rowTokens', { change: set('output', { format: 'packed', rowTokens: 64 }), runs: order }],
+  ['output.buffer', { change: set('output', { format: 'packed', buffer: 2 }), runs: order }],
   ['output.format', { change: set('output', { format: 'jsonl' }), runs: order }],
   ['maxSeqLen', { change: set('maxSeqLen', 30), runs: tokens }],
   ['tooLong', { change: set('tooLong', 'drop'), runs: tokens }],
