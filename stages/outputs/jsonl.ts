@@ -63,7 +63,7 @@ class LineWriter {
     for (let i = 0; i < tokens.length; i++) {
       if (i > 0) this.comma()
       if (mask[i] === 1) this.number(tokens[i]!)
-      else this.used += this.buffer.write('-100', this.used, 'latin1')
+      else this.untrained()
     }
     this.text('], "attention_mask": [')
     for (let i = 0; i < tokens.length; i++) {
@@ -88,12 +88,22 @@ class LineWriter {
     this.buffer[this.used++] = 0x20
   }
 
+  /** -100 */
+  private untrained(): void {
+    const at = this.used
+    this.buffer[at] = 0x2d
+    this.buffer[at + 1] = 0x31
+    this.buffer[at + 2] = 0x30
+    this.buffer[at + 3] = 0x30
+    this.used = at + 4
+  }
+
   private number(value: number): void {
-    let end = this.used + 1
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) end++
+    let end = this.used + digitsOf(value)
     this.used = end
     do {
-      const rest = Math.floor(value / 10)
+      // Unsigned, for ids of 2^31 and more; an integer division where a float's would be floored.
+      const rest = (value / 10) >>> 0
       this.buffer[--end] = 0x30 + (value - rest * 10)
       value = rest
     } while (value > 0)
@@ -105,6 +115,11 @@ class LineWriter {
     this.buffer.copy(grown, 0, 0, this.used)
     this.buffer = grown
   }
+}
+
+function digitsOf(value: number): number {
+  if (value < 1e5) return value < 10 ? 1 : value < 100 ? 2 : value < 1000 ? 3 : value < 1e4 ? 4 : 5
+  return value < 1e6 ? 6 : value < 1e7 ? 7 : value < 1e8 ? 8 : value < 1e9 ? 9 : 10
 }
 
 async function* linesOf(file: ByteFile): AsyncGenerator<{ readonly line: number; readonly text: string }> {

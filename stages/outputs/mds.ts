@@ -10,7 +10,7 @@
 import { ShardmillError } from '../../errors/index.ts'
 import type { BlobWriter } from '../../store/types.ts'
 import { conversationsOf, PieceFiller } from './conversation-rows.ts'
-import { type Dtype, defineOutput, tokenWidth, verifyError } from './define-output.ts'
+import { bytesOf, type Dtype, defineOutput, tokenWidth, verifyError } from './define-output.ts'
 
 const flushBytes = 1 << 20
 const mostBytes = 2 ** 32 - 1
@@ -69,17 +69,17 @@ export const mds = defineOutput({
         const [from, to] = [offsets[row]!, offsets[row + 1]!]
         const bytes = await file.read(from, to - from)
         const sample = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length)
-        const wrong = fail(`has a sample ${row} that is not one of these columns`)
+        const wrong = () => fail(`has a sample ${row} that is not one of these columns`)
         const length = (to - from < 10 ? 0 : sample.readUInt32LE(4) - 1) - lengthBytesOf(sample, 8)
-        if (length < 1 || to - from !== 8 + columnBytes(length, width) + columnBytes(length, 1)) throw wrong
-        if (sample.readUInt32LE(0) !== columnBytes(length, width)) throw wrong
+        if (length < 1 || to - from !== 8 + columnBytes(length, width) + columnBytes(length, 1)) throw wrong()
+        if (sample.readUInt32LE(0) !== columnBytes(length, width)) throw wrong()
         const into = filler.add(length)
         const maskAt = 8 + columnBytes(length, width)
         const [idsHead, maskHead] = [headOf(length), sample.subarray(maskAt, maskAt + headOf(length).length)]
-        if (!sample.subarray(8, 8 + idsHead.length).equals(idsHead) || !maskHead.equals(idsHead)) throw wrong
+        if (!sample.subarray(8, 8 + idsHead.length).equals(idsHead) || !maskHead.equals(idsHead))
+          throw wrong()
         const idsAt = 8 + idsHead.length
-        for (let i = 0; i < length; i++)
-          into.ids[i] = width === 2 ? sample.readUInt16LE(idsAt + 2 * i) : sample.readUInt32LE(idsAt + 4 * i)
+        bytesOf(into.ids).set(sample.subarray(idsAt, maskAt))
         into.mask.set(sample.subarray(maskAt + idsHead.length))
         if (filler.full) yield filler.take()
       }
@@ -180,9 +180,10 @@ class SampleWriter {
     this.buffer.set(head, this.used)
     this.used += head.length
     if (width === 1) for (let i = 0; i < values.length; i++) this.buffer[this.used++] = values[i]!
-    else if (width === 2)
-      for (let i = 0; i < values.length; i++) this.used = this.buffer.writeUInt16LE(values[i]!, this.used)
-    else for (let i = 0; i < values.length; i++) this.used = this.buffer.writeUInt32LE(values[i]!, this.used)
+    else {
+      this.buffer.set(bytesOf(values), this.used)
+      this.used += values.byteLength
+    }
   }
 
   async flush(): Promise<void> {

@@ -29,6 +29,8 @@ import { encodeNpyHead, readNpyHead } from './npy-file.ts'
 import { rowsOf } from './pack-rows.ts'
 
 const flushTokens = 1 << 18
+/** A row is put together in memory, and takes up to 13 bytes a token there. */
+const mostRowTokens = 1 << 24
 
 const rowTokensOf = (options: OutputOptions) => options['rowTokens'] as number
 
@@ -42,7 +44,7 @@ export const packed = defineOutput({
     rowTokens: z
       .int()
       .min(1)
-      .max(2 ** 31 - 1)
+      .max(mostRowTokens)
       .optional()
       .describe('Tokens in a row, at least maxSeqLen (default: maxSeqLen + 1, inputs and targets together)'),
     buffer: z
@@ -58,6 +60,12 @@ export const packed = defineOutput({
         'RECIPE',
         `output.rowTokens is ${rowTokens}, less than maxSeqLen (${maxSeqLen}): longer conversations would fit no row`,
         { hint: `Set maxSeqLen: ${rowTokens}; tooLong says what becomes of longer conversations.` },
+      )
+    if (rowTokens === undefined && maxSeqLen >= mostRowTokens)
+      throw new ShardmillError(
+        'RECIPE',
+        `rows of maxSeqLen + 1 = ${maxSeqLen + 1} tokens are too long to be packed: at most ${mostRowTokens}`,
+        { hint: 'Set maxSeqLen to what the trainer takes.' },
       )
     return { rowTokens: rowTokens ?? maxSeqLen + 1, buffer: buffer! }
   },

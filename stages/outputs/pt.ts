@@ -5,6 +5,7 @@
  *   mask       uint8[tokens]     1 where the token is trained on
  *   offsets    int64[rows + 1]   conversation i is input_ids[offsets[i]:offsets[i + 1]]
  */
+import { ShardmillError } from '../../errors/index.ts'
 import {
   type ByteFile,
   bytesOf,
@@ -21,6 +22,7 @@ import { writeTorchFile } from './torch-file.ts'
 /** The name in the archive that torch.save gives what it writes to no named file. */
 const archive = 'archive'
 const flushTokens = 1 << 18
+const mostBytes = 2 ** 32 - 1
 
 const tensors = [
   { name: 'input_ids', storage: 'IntStorage', width: 4 },
@@ -40,6 +42,15 @@ export const pt = defineOutput({
   async write(content, files) {
     const file = files['tensors']!
     const { tokens, lengths } = content
+    // Known beforehand; torch-file.ts would only say so after 4 GiB were written.
+    if (tokens * 5 + lengths.length * 8 > mostBytes)
+      throw new ShardmillError(
+        'OUTPUT',
+        `a shard of ${tokens} tokens would be larger than 4 GiB, the most of a .pt`,
+        {
+          hint: 'Make smaller shards (shardTokens), or choose another output format.',
+        },
+      )
     await writeTorchFile(
       archive,
       (bytes) => file.write(bytes),
