@@ -2,6 +2,7 @@
 import type { Dependencies } from './dependencies.ts'
 import { createDownload } from './download.ts'
 import { createFormat } from './format.ts'
+import { createImport } from './import.ts'
 import { createListActivities } from './lists.ts'
 import { createLookUp } from './look-up.ts'
 import { createOverlap } from './overlap.ts'
@@ -44,6 +45,7 @@ export function createCpuActivities(
     tokenizer: createTokenizer(deps),
     format: createFormat(deps),
     tokenize: createTokenize(deps),
+    import: createImport(deps),
     shuffle: createShuffle(deps),
     shard: createShard(deps),
     verify: createVerify(deps),

@@ -4,6 +4,7 @@
  */
 import { datasetPart } from '../pipeline/build.ts'
 import { evaluatePart } from '../pipeline/evaluate.ts'
+import { importsPart } from '../pipeline/imports.ts'
 import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import { shardsPart } from '../pipeline/shards.ts'
@@ -34,6 +35,7 @@ const parts: readonly Part<any, any>[] = [
   sourcePart,
   filesPart,
   partitionsPart,
+  importsPart,
   shardsPart,
   taskPart,
   evaluatePart,

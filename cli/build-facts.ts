@@ -39,7 +39,7 @@ function report(facts: BuildFacts, out: string, seconds: number) {
     output: resolve(out),
     published: facts.published,
     stages: { run: facts.run, cached: facts.cached },
-    ...(facts.kind === 'sft' ? sftReport(facts) : chatEvalReport(facts)),
+    ...(facts.kind === 'chat-eval' ? chatEvalReport(facts) : sftReport(facts)),
     ...(facts.files === undefined ? {} : { files: facts.files }),
     seconds: Math.round(seconds * 1000) / 1000,
   }
@@ -63,7 +63,7 @@ function chatEvalReport({ tasks, vocabularySize }: ChatEvalReport) {
 function summary(facts: BuildFacts, out: string, seconds: number): string {
   const { name, published, run, cached, fileCount } = facts
   const color = paint(process.stdout)
-  const { rows, notes } = facts.kind === 'sft' ? sftSummary(facts) : chatEvalSummary(facts)
+  const { rows, notes } = facts.kind === 'chat-eval' ? chatEvalSummary(facts) : sftSummary(facts)
   const work =
     run === 0
       ? `everything was cached (${count(cached)} stages)`

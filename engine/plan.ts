@@ -196,6 +196,7 @@ class PlanRunner extends LocalRunner {
           stats: { rejected: 0 },
         }
       case 'tokenize':
+      case 'import':
       case 'problems':
         return {
           key,
@@ -239,7 +240,7 @@ class PlanRunner extends LocalRunner {
   private waitsFor(call: StageCall): string {
     const makers = new Set<string>()
     for (const [name, digest] of Object.entries(call.inputs)) {
-      if (this.pendingLists.has(digest)) makers.add('tokenize')
+      if (this.pendingLists.has(digest)) makers.add(blockStages[this.kind])
       if (!isPending(digest)) continue
       const maker = this.planned.find(
         ({ key, call: other }) =>

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import type { OutputFormat, OutputOptions, ShardFacts } from '../stages/outputs/define-output.ts'
 import { outputFormatOf, shardNames, shardOf } from '../stages/outputs/index.ts'
+import type { Digest } from '../store/types.ts'
 import type { SftFacts } from './kinds/sft.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
 import { manifestName } from './names.ts'
@@ -12,7 +13,7 @@ export type SftManifest = Manifest & SftFacts
 /** The manifest of a folder with shards. Throws an OUTPUT error for other kinds. */
 export function asSft(manifest: Manifest, dir: string): SftManifest {
   const kind: string = manifest.kind
-  if (kind === 'sft') return manifest as SftManifest
+  if (kind === 'sft' || kind === 'mix') return manifest as SftManifest
   throw new ShardmillError('OUTPUT', `${dir} is of kind ${kind}, which has no shards`)
 }
 
@@ -46,4 +47,13 @@ export function namesOfShard(dir: string, name: string, manifest: SftManifest): 
 export function mainFiles(manifest: SftManifest, split: string): ManifestFile[] {
   const { role } = formatOf(manifest).format.files[0]!
   return manifest.files.filter((file) => file.role === role && file.split === split)
+}
+
+/** The vocabulary that a folder's tokens are ids of, as the tokenizer stage stored it. */
+export function vocabularyOf({
+  lock,
+  stages,
+}: Manifest): { readonly digest: Digest; readonly bytes: number } | undefined {
+  if (lock.kind === 'mix') return lock.vocabulary
+  return stages.find(({ stage }) => stage === 'tokenizer')?.outputs['vocabulary']
 }

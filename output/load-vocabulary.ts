@@ -5,6 +5,7 @@ import { byteFile } from '../stages/tokenizers/bytes.ts'
 import { readTokenizer } from '../stages/tokenizers/index.ts'
 import { decodeVocabulary, type StoredVocabulary } from '../stages/tokenizers/vocabulary.ts'
 import { findFolder } from './find-folder.ts'
+import { vocabularyOf } from './find-shard.ts'
 
 /** The vocabulary a shard was made with: from the store, or, when it is gone there, from the tiktoken package. */
 export async function loadVocabulary(shard: string, storeLocation: string): Promise<StoredVocabulary> {
@@ -13,7 +14,7 @@ export async function loadVocabulary(shard: string, storeLocation: string): Prom
     throw new ShardmillError('OUTPUT', `${dirname(shard)} has no manifest.json, which tells the tokenizer`, {
       hint: 'Name a shard in a folder that `shardmill build --out` has written.',
     })
-  const stored = manifest.stages.find(({ stage }) => stage === 'tokenizer')?.outputs['vocabulary']
+  const stored = vocabularyOf(manifest)
   if (stored !== undefined) {
     const store = await openStore(storeLocation, { readOnly: true })
     try {

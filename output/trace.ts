@@ -1,5 +1,5 @@
 /** From a file of an output folder back through every stage to the source files, by the manifest alone. */
-import { filesOf, type LockedFile } from '../pipeline/lock.ts'
+import { filesOf, type LockedFile, sourcesOf } from '../pipeline/lock.ts'
 import type { Circumstances, Digest, Json } from '../store/types.ts'
 import type { Manifest, ManifestFile, ManifestStage } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
@@ -85,10 +85,10 @@ export function traceFile(
 function lockedFiles(manifest: Manifest): Map<Digest, string[]> {
   const { lock } = manifest
   const files = new Map<Digest, string[]>()
-  const add = (file: LockedFile) => {
+  const add = (file: LockedFile, of = '') => {
     const what =
       file.hub === undefined
-        ? file.path
+        ? file.path + of
         : `${file.hub.repo}@${file.hub.commit.slice(0, 12)} ${file.path} (${file.hub.revision})`
     const digest =
       file.sha256 ??
@@ -99,7 +99,10 @@ function lockedFiles(manifest: Manifest): Map<Digest, string[]> {
     const names = files.get(digest) ?? []
     if (!names.includes(what)) files.set(digest, [...names, what])
   }
-  for (const file of filesOf(lock)) add(file)
+  for (const { origin, files: shards } of sourcesOf(lock))
+    if (origin.kind === 'built')
+      for (const file of shards) add(file, ` (built from lock ${origin.lockDigest})`)
+  if (lock.kind !== 'mix') for (const file of filesOf(lock)) add(file)
   return files
 }
 

@@ -12,6 +12,8 @@ export interface LockedFile {
   readonly bytes: number
   readonly sha256?: Digest
   readonly gitOid?: string
+  /** Of a shard's main file that is mixed in: conversations that begin in the shard. */
+  readonly conversations?: number
   /** Where to get it; absent for files that were imported into the store when the recipe was resolved. */
   readonly hub?: {
     readonly repo: string
@@ -35,6 +37,8 @@ export type Origin =
     }
   | { readonly kind: 'local'; readonly path: string }
   | { readonly kind: 'generated'; readonly items: number }
+  /** A split of an output folder: the digest of the lock it was built from. */
+  | { readonly kind: 'built'; readonly path: string; readonly split: string; readonly lockDigest: Digest }
   | { readonly kind: 'absent'; readonly path: string }
 
 export interface LockedSource {
@@ -113,6 +117,39 @@ export interface SftLock extends CommonLock {
   readonly shuffle: { readonly kind: 'python' | 'numpy' | 'seedrandom' | 'none'; readonly seed: number }
 }
 
+/** Shards that were built before → new ones, mixed anew. Tokenizer and template are those of the first folder. */
+export interface MixLock extends Omit<SftLock, 'kind'> {
+  readonly kind: 'mix'
+  /** What all of them were made with. */
+  readonly vocabulary: {
+    readonly digest: Digest
+    readonly bytes: number
+    readonly size: number
+    readonly bosId: number | null
+  }
+}
+
+/** Kinds whose output is shards. */
+export type ShardsLock = SftLock | MixLock
+
+/** How the import stage reads the shards of a source, its `format`: whichever of these a shard's key depends on. */
+export interface ShardSource {
+  readonly dtype: 'uint16' | 'uint32'
+  readonly vocabularySize: number
+  /** Absent where conversations need not begin with a certain token. */
+  readonly bosId?: number
+  /** Absent: llm.c pairs. */
+  readonly output?: Omit<LockedOutput, 'cut'>
+}
+
+/** Of a source that is built shards: `files` holds a shard's files one after the other, in the order of `roles`. */
+export interface ShardSourceFormat {
+  readonly shard: ShardSource
+  readonly roles: readonly string[]
+  /** So many shards more may hold the rest of a conversation. */
+  readonly following: number
+}
+
 /** The one split of a chat evaluation. */
 export const evalSplit = 'eval'
 
@@ -124,7 +161,7 @@ export interface ChatEvalLock extends CommonLock {
 }
 
 /** What is built, and how, is chosen by `kind`: pipeline/kinds/index.ts and output/kinds/index.ts are the tables. */
-export type Lock = SftLock | ChatEvalLock
+export type Lock = SftLock | MixLock | ChatEvalLock
 export type Kind = Lock['kind']
 
 /** The splits of a lock that says nothing of their order. */
@@ -140,11 +177,12 @@ export function sourcesOf(lock: Pick<Lock, 'splitOrder' | 'splits'>): LockedSour
   return splitNames(lock).flatMap((name) => lock.splits[name] ?? [])
 }
 
-/** Every file that a build of the lock reads. */
-export function filesOf(lock: Pick<Lock, 'tokenizer' | 'template' | 'splitOrder' | 'splits'>): LockedFile[] {
+/** Every file that a build of the lock reads; those of a mix were tokenized before. */
+export function filesOf(
+  lock: Pick<Lock, 'kind' | 'tokenizer' | 'template' | 'splitOrder' | 'splits'>,
+): LockedFile[] {
   return [
-    lock.tokenizer.file,
-    ...Object.values(lock.template.files ?? {}),
+    ...(lock.kind === 'mix' ? [] : [lock.tokenizer.file, ...Object.values(lock.template.files ?? {})]),
     ...sourcesOf(lock).flatMap(({ files, aux }) => [...files, ...Object.values(aux)]),
   ]
 }

@@ -1,6 +1,6 @@
 /** What a build passes about and comes to: plain JSON, with lists that may be stored elsewhere. */
 import type { BlobRef, Digest } from '../store/types.ts'
-import type { Lock, LockedFile, LockedSource } from './lock.ts'
+import type { Lock, LockedFile, LockedSource, ShardsLock } from './lock.ts'
 import type { Long } from './stage.ts'
 
 export interface ShardResult {
@@ -47,7 +47,7 @@ export interface SplitResult {
 }
 
 export interface SftResult {
-  readonly kind: 'sft'
+  readonly kind: ShardsLock['kind']
   readonly vocabularySize: number
   readonly bosId: number | null
   readonly dtype: 'uint16' | 'uint32'
@@ -122,7 +122,7 @@ export type Labelled<T> = T & { readonly label: string }
 export type KindReport = SftReport | ChatEvalReport
 
 export interface SftReport {
-  readonly kind: 'sft'
+  readonly kind: ShardsLock['kind']
   readonly vocabularySize: number
   readonly dtype: 'uint16' | 'uint32'
   readonly overlap: number

@@ -13,6 +13,7 @@ import {
   pagesOf,
   present,
 } from './context.ts'
+import { importSource } from './imports.ts'
 import { blockStage, blockStages } from './kinds/block.ts'
 import type { LockedFile, LockedSource } from './lock.ts'
 import type { OutlineSource, Reject, Settings } from './results.ts'
@@ -34,6 +35,8 @@ interface BuiltSource {
 /** One source: its files fetched and cut into partitions, each partition formatted and tokenized. */
 async function buildSource(args: SourceArgs, run: Runner): Promise<BuiltSource> {
   const { split, source } = args
+  if (source.origin.kind === 'built')
+    return { blocks: await importSource(split, source, run), rejects: [], rejected: 0 }
   const common = await withAux(args, run)
   const title = `${split} ${source.label}`
   const built =

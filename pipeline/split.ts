@@ -8,14 +8,14 @@ import {
   present,
   type ShardContext,
 } from './context.ts'
-import type { SftLock } from './lock.ts'
+import type { ShardsLock } from './lock.ts'
 import type { Labelled, OutlineSource, Reject, SettingsOf, SourceResult, SplitOutline } from './results.ts'
 import { shardsPart } from './shards.ts'
 import { piecesAtLeast, sourcePart } from './sources.ts'
 import { type Long, lengthOf, numberedOutputs, type Part, type Runner } from './stage.ts'
 
 interface SplitArgs {
-  readonly settings: SettingsOf<SftLock>
+  readonly settings: SettingsOf<ShardsLock>
   readonly context: ShardContext
   readonly split: string
   readonly sources: readonly OutlineSource[]

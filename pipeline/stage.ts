@@ -20,6 +20,8 @@ export const stages = {
   format: { version: 1, lane: 'cpu', opens: 'file' },
   /** conversations → token block and its index */
   tokenize: { version: 1, lane: 'cpu' },
+  /** shard of an output folder → token block and its index */
+  import: { version: 1, lane: 'cpu' },
   /** all indices of a split → one segment a shard: which rows stand where */
   shuffle: { version: 1, lane: 'cpu' },
   /** segment → token shard and mask shard */

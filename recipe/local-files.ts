@@ -2,6 +2,7 @@
  * The local files a recipe names, taken into the store where the recipe lies: so that whoever resolves the recipe
  * elsewhere (a worker) needs only the store.
  */
+import { manifestName } from '../output/names.ts'
 import type { LockedFile } from '../pipeline/lock.ts'
 import type { Source } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
@@ -10,6 +11,8 @@ import { type RecipeSource, templateName } from './fields.ts'
 import { importLocal } from './import-file.ts'
 import type { TokenizingRecipe } from './kinds/define-kind.ts'
 import { recipeKind } from './kinds/index.ts'
+import { foldersOf, type MixRecipe } from './kinds/mix.ts'
+import { pathIn, readBuilt, shardFiles } from './lock-built.ts'
 import type { Recipe } from './schema.ts'
 import { besideTokenizer, namedTemplateFiles, sibling } from './template-files.ts'
 
@@ -25,13 +28,27 @@ interface Named {
 /** Imports them all. Throws what `resolveRecipe` throws for files that are missing or may not be read. */
 export async function importLocalFiles(recipe: Recipe, store: Store, folder: string): Promise<LocalFiles> {
   const files: Record<string, LockedFile | null> = {}
-  for (const { path, where, optional } of namedFiles(recipe)) {
+  const named = recipe.kind === 'mix' ? await shardsNamed(recipe, store, folder) : namedFiles(recipe)
+  for (const { path, where, optional } of named) {
     files[path] = (await importLocal(store, folder, path, where, optional)) ?? null
   }
   return files
 }
 
-function namedFiles(recipe: Recipe): Named[] {
+/** Manifests, and the files that they name. */
+async function shardsNamed(recipe: MixRecipe, store: Store, folder: string): Promise<Named[]> {
+  const context = { store, folder }
+  const named: Named[] = []
+  for (const { from, split, where } of foldersOf(recipe)) {
+    const built = await readBuilt(from, where, context)
+    named.push({ path: pathIn(from, manifestName), where: `${where}.from`, optional: false })
+    for (const { file } of shardFiles(built, split, where))
+      named.push({ path: pathIn(from, file.path), where: `${where}.from`, optional: false })
+  }
+  return named
+}
+
+function namedFiles(recipe: Exclude<Recipe, MixRecipe>): Named[] {
   const { tokenizer } = recipe
   const named: Named[] = []
   if ('path' in tokenizer && tokenizer.path !== undefined) {

@@ -13,6 +13,7 @@ import { fetchUrl, shownUrl } from './fetch-url.ts'
 import type { RecipeSource } from './fields.ts'
 import { importBytes, portable } from './import-file.ts'
 import { recipeKind } from './kinds/index.ts'
+import { lockShards, readBuilt } from './lock-built.ts'
 import {
   type Asked,
   keeper,
@@ -39,6 +40,8 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
     templateFiles: (tokenizing) => lockTemplateFiles(tokenizing, asked),
     sources: (entries) =>
       mapBounded(entries, parallel, ({ entry, where }) => lockSource(entry, where, asked)),
+    folder: (from, where) => readBuilt(from, where, asked),
+    shards: (folder, split, where) => lockShards(folder, split, where, asked),
   })
 }
 

@@ -2,6 +2,7 @@
 import type { StageName } from '../pipeline/stage.ts'
 import type { Stage } from './define-stage.ts'
 import { format } from './format.ts'
+import { importShard } from './import.ts'
 import { overlap } from './overlap.ts'
 import { problems } from './problems.ts'
 import { scan } from './scan.ts'
@@ -18,6 +19,7 @@ export const cpuStages: Readonly<Partial<Record<StageName, Stage>>> = {
   tokenizer,
   format,
   tokenize,
+  import: importShard,
   shuffle,
   shard,
   verify,

@@ -1,6 +1,7 @@
 /** Every workflow, under the name it has on Temporal. */
 import { workflowInfo } from '@temporalio/workflow'
 import { type Evaluated, evaluatePart } from '../pipeline/evaluate.ts'
+import { importsPart } from '../pipeline/imports.ts'
 import { taskPart } from '../pipeline/kinds/chat-eval.ts'
 import { shardsPart } from '../pipeline/shards.ts'
 import { filesPart, partitionsPart, sourcePart } from '../pipeline/sources.ts'
@@ -26,6 +27,8 @@ export const buildSource = workflowOf(sourcePart)
 export const buildFiles = workflowOf(filesPart)
 /** A page of a file's partitions. */
 export const buildPartitions = workflowOf(partitionsPart)
+/** A page of the shards that a mix takes in. */
+export const importShards = workflowOf(importsPart)
 /** A page of a split's shards. */
 export const buildShards = workflowOf(shardsPart)
 /** One task of a chat evaluation with many files. */

@@ -5,7 +5,7 @@ import { chatEval } from './chat-eval.ts'
 import type { OutputKind } from './define-kind.ts'
 import { sft } from './sft.ts'
 
-const kinds = { sft, 'chat-eval': chatEval } as const satisfies Record<Kind, unknown>
+const kinds = { sft, mix: sft, 'chat-eval': chatEval } as const satisfies Record<Kind, unknown>
 
 export const kindNames = Object.keys(kinds) as [Kind, ...Kind[]]
 

@@ -1,6 +1,6 @@
-/** kind: sft. Shards in the recipe's output format, numbered over all splits. */
+/** kinds sft and mix. Shards in the recipe's output format, numbered over all splits. */
 import { z } from 'zod'
-import { type LockedSource, type SftLock, splitNames } from '../../pipeline/lock.ts'
+import { type LockedSource, type ShardsLock, splitNames } from '../../pipeline/lock.ts'
 import type { SftResult, SplitResult } from '../../pipeline/results.ts'
 import type { FinishedShard } from '../../stages/outputs/define-output.ts'
 import { isOutputName, outputFormatOf, shardNames } from '../../stages/outputs/index.ts'
@@ -20,7 +20,7 @@ export interface SftFacts {
   readonly overlaps?: Readonly<Record<string, number>>
 }
 
-export const sft: OutputKind<SftLock, SftResult> = {
+export const sft: OutputKind<ShardsLock, SftResult> = {
   files: filesOf,
   config: configOf,
   facts: (_lock, { dtype, vocabularySize, bosId, splits, overlap, overlaps }) => ({
@@ -35,7 +35,7 @@ export const sft: OutputKind<SftLock, SftResult> = {
   check: checkSft,
 }
 
-function filesOf(lock: SftLock, result: SftResult): OutputFile[] {
+function filesOf(lock: ShardsLock, result: SftResult): OutputFile[] {
   const { format, options } = outputFormatOf(lock.output)
   const files: OutputFile[] = []
   let number = 0
@@ -83,7 +83,7 @@ function splitFacts({
 }
 
 /** config.json of the reference: its fields, in its order; splits of other names in the places of val and train. */
-function configOf(lock: SftLock, { splits, vocabularySize, bosId }: SftResult) {
+function configOf(lock: ShardsLock, { splits, vocabularySize, bosId }: SftResult) {
   const names = splitNames(lock)
   const figures = names.map((name) => {
     const { conversations, tokens, shards, truncated } = splits[name]!

@@ -5,10 +5,11 @@ import type { Kind, LockedSource } from '../lock.ts'
 import type { Settings } from '../results.ts'
 import type { StageName } from '../stage.ts'
 
-export const blockStages = { sft: 'tokenize', 'chat-eval': 'problems' } as const satisfies Record<
-  Kind,
-  StageName
->
+export const blockStages = {
+  sft: 'tokenize',
+  mix: 'import',
+  'chat-eval': 'problems',
+} as const satisfies Record<Kind, StageName>
 
 type BlockSource = Pick<LockedSource, 'tooLong' | 'reader'>
 
@@ -31,5 +32,7 @@ const params = {
     maxSeqLen,
     ...(source.tooLong === undefined ? {} : { exactCut: true }),
   }),
+  /** Blocks of a mix come from shards (imports.ts), never from conversations. */
+  mix: (): Json => ({}),
   'chat-eval': ({ template: { name, version } }: Settings): Json => ({ template: { name, version } }),
 } as const satisfies Record<Kind, (settings: never, source: BlockSource) => Json>

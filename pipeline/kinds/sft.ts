@@ -1,7 +1,7 @@
 /** kind: sft. Every stage of a split up to its verification before the next one, train last. */
 import { ShardmillError } from '../../errors/index.ts'
-import { number, present, type ShardContext, vocabularyOf } from '../context.ts'
-import { type SftLock, splitNames } from '../lock.ts'
+import { type Context, number, present, type ShardContext, vocabularyOf } from '../context.ts'
+import { type SftLock, type ShardsLock, splitNames } from '../lock.ts'
 import type {
   OutlineOf,
   SftOutline,
@@ -16,7 +16,7 @@ import { itemsOf, type Runner } from '../stage.ts'
 import type { PipelineKind } from './define-kind.ts'
 
 export const sft: PipelineKind<SftLock, SftOutline, SftResult, SftReport> = {
-  orchestrate,
+  orchestrate: async (outline, run) => buildShards(outline, await vocabularyOf(outline, run), run),
   whole: ({ splits, ...facts }) => ({
     ...facts,
     splits: Object.fromEntries(Object.entries(splits).map(([name, split]) => [name, wholeSplit(split)])),
@@ -28,11 +28,12 @@ export const sft: PipelineKind<SftLock, SftOutline, SftResult, SftReport> = {
   }),
 }
 
-async function orchestrate(
-  { splits: sources, ...settings }: OutlineOf<SftLock>,
+/** All splits, of any kind whose output is shards. */
+export async function buildShards(
+  { splits: sources, ...settings }: OutlineOf<ShardsLock>,
+  vocabulary: Context,
   run: Runner,
 ): Promise<SftOutline> {
-  const vocabulary = await vocabularyOf(settings, run)
   const context: ShardContext = {
     ...vocabulary,
     dtype: chooseDtype(settings.dtype, vocabulary.vocabularySize),
@@ -51,7 +52,7 @@ async function orchestrate(
   }
   const { vocabularySize, bosId, dtype } = context
   return {
-    kind: 'sft',
+    kind: settings.kind,
     vocabularySize,
     bosId,
     dtype,
@@ -99,7 +100,7 @@ async function countOverlaps(
 }
 
 /** How the shards are cut is the shuffle's affair, and what their files are called the output folder's. */
-function formatOf({ output }: Pick<SftLock, 'output'>): ShardContext['output'] {
+export function formatOf({ output }: Pick<SftLock, 'output'>): ShardContext['output'] {
   if (output === undefined) return undefined
   const { cut: _, options: { names: __, ...options } = {}, ...format } = output
   return Object.keys(options).length === 0 ? format : { ...format, options }

@@ -1,7 +1,8 @@
 /** A kind of recipe to those who read it: its fields, and how they become a lock. One file each beside this one. */
 import type { z } from 'zod'
-import type { Kind, Lock, LockedSource } from '../../pipeline/lock.ts'
+import type { Kind, Lock, LockedFile, LockedSource } from '../../pipeline/lock.ts'
 import type { RecipeSource, TemplateRecipe, TokenizerRecipe } from '../fields.ts'
+import type { BuiltFolder } from '../lock-built.ts'
 
 /** An entry of a list of sources, and where it stands: `splits.val[0]`. */
 export interface Entry {
@@ -22,6 +23,10 @@ export interface Locking {
   templateFiles(recipe: TokenizingRecipe): Promise<Pick<Lock['template'], 'files' | 'options'>>
   /** In order, a few at a time. */
   sources(entries: readonly Entry[]): Promise<LockedSource[]>
+  /** An output folder that was built before, by its manifest. */
+  folder(from: string, where: string): Promise<BuiltFolder>
+  /** The files of a split of it, checked against the manifest. */
+  shards(folder: BuiltFolder, split: string, where: string): Promise<LockedFile[]>
 }
 
 export interface RecipeKind<R, L extends Lock> {

@@ -28,23 +28,27 @@ const outputSchema = z.discriminatedUnion(
 
 const sourceList = z.array(sourceSchema).describe('The mixture: its sources, in order')
 
+/** Lists by the names of their splits. */
+export const namedSplits = <T extends z.ZodArray>(list: T) =>
+  z
+    .record(z.string(), list)
+    .superRefine((entries, context) => {
+      const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
+      for (const name of Object.keys(entries)) {
+        const meant = misspelt(name)
+        if (meant !== undefined) issue([name], `is no name for a split; did you mean \`${meant}\`?`)
+        else if (!splitName.test(name))
+          issue([name], 'is no name for a split: letters, digits, "_" and "-", beginning with a letter')
+      }
+      if (entries['train']?.length === 0)
+        issue(['train'], 'is an empty list, expected a list with at least one entry')
+      if (Object.values(entries).every((list) => list.length === 0))
+        issue([], 'has no sources, expected some for `train`, `val` or a split of another name')
+    })
+    .describe('By name; every other one is finished and verified before train begins')
+
 /** By name, in the recipe's order. */
-export const splits = z
-  .record(z.string(), sourceList)
-  .superRefine((entries, context) => {
-    const issue = (path: string[], message: string) => context.addIssue({ code: 'custom', path, message })
-    for (const name of Object.keys(entries)) {
-      const meant = misspelt(name)
-      if (meant !== undefined) issue([name], `is no name for a split; did you mean \`${meant}\`?`)
-      else if (!splitName.test(name))
-        issue([name], 'is no name for a split: letters, digits, "_" and "-", beginning with a letter')
-    }
-    if (entries['train']?.length === 0)
-      issue(['train'], 'is an empty list, expected a list with at least one entry')
-    if (Object.values(entries).every((list) => list.length === 0))
-      issue([], 'has no sources, expected some for `train`, `val` or a split of another name')
-  })
-  .describe('By name; every other one is finished and verified before train begins')
+export const splits = namedSplits(sourceList)
 
 export const splitName = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 
@@ -58,7 +62,7 @@ function misspelt(name: string): string | undefined {
   )
 }
 
-const fields = z.strictObject({
+export const sftFields = z.strictObject({
   $schema: editorSchema,
   kind: z.literal('sft').describe('Chat conversations → token and mask shards'),
   name: nameSchema,
@@ -123,14 +127,27 @@ const fields = z.strictObject({
   splits,
 })
 
-export const sftSchema = fields.superRefine((recipe, context) => {
-  const { order, shuffle, template, maskAssistantHeader, dtype, output } = recipe
+export const sftSchema = sftFields.superRefine((recipe, context) => {
+  checkDtype(recipe, context)
+  checkMaskOption(recipe, context)
+  checkOrder(recipe, context)
+})
+
+type Fields = z.output<typeof sftFields>
+
+export function checkDtype(
+  { dtype, output }: Pick<Fields, 'dtype' | 'output'>,
+  context: z.RefinementCtx,
+): void {
   if (output !== undefined && dtype !== 'auto' && !outputFormatOf(output).format.hasDtype)
     context.addIssue({
       code: 'custom',
       path: ['dtype'],
       message: `is no option of the output format ${output.format}, which has one type of its own`,
     })
+}
+
+function checkMaskOption({ template, maskAssistantHeader }: Fields, context: z.RefinementCtx): void {
   const { name, options } = templateOf(templateName(template))
   if (maskAssistantHeader !== undefined && options?.maskAssistantHeader === undefined)
     context.addIssue({
@@ -138,6 +155,12 @@ export const sftSchema = fields.superRefine((recipe, context) => {
       path: ['maskAssistantHeader'],
       message: `is no option of the template ${name}, whose mask is fixed`,
     })
+}
+
+export function checkOrder(
+  { order, shuffle }: Pick<Fields, 'order' | 'shuffle'>,
+  context: z.RefinementCtx,
+): void {
   const contradiction = (message: string) => context.addIssue({ code: 'custom', path: ['order'], message })
   if (order === 'sequence' && shuffle !== undefined && shuffle.kind !== 'none')
     contradiction(
@@ -145,7 +168,7 @@ export const sftSchema = fields.superRefine((recipe, context) => {
     )
   if (order === 'mixture' && shuffle?.kind === 'none')
     contradiction('is mixture, which is shuffled, but shuffle.kind is none; leave one out')
-})
+}
 
 export type SftRecipe = z.output<typeof sftSchema>
 
@@ -190,23 +213,27 @@ async function lockSft(recipe: SftRecipe, locking: Locking): Promise<SftLock> {
 }
 
 /** Only what is not val and train, which a lock has both of, needs an order of its own: the recipe's, train last. */
-function splitOrderOf({ splits }: SftRecipe): readonly string[] | undefined {
+export function splitOrderOf({
+  splits,
+}: {
+  readonly splits: Readonly<Record<string, unknown>>
+}): readonly string[] | undefined {
   const names = Object.keys(splits)
   if (names.every((name) => name === 'val' || name === 'train')) return undefined
   return [...names.filter((name) => name !== 'train'), ...names.filter((name) => name === 'train')]
 }
 
-async function eachSplit<T>(names: readonly string[], of: (name: string) => Promise<T>) {
+export async function eachSplit<T>(names: readonly string[], of: (name: string) => Promise<T>) {
   const splits: Record<string, T> = {}
   for (const name of names) splits[name] = await of(name)
   return splits
 }
 
 /** The order of the splits: `order: sequence` is another way to say that nothing is shuffled. */
-function shuffleOf({
+export function shuffleOf({
   order,
   shuffle = { kind: order === 'sequence' ? 'none' : 'python', seed: 42 },
-}: SftRecipe): SftLock['shuffle'] {
+}: Pick<SftRecipe, 'order' | 'shuffle'>): SftLock['shuffle'] {
   return shuffle.kind === 'none' ? { kind: 'none', seed: 0 } : shuffle
 }
 
@@ -219,7 +246,10 @@ async function lockTemplate(recipe: SftRecipe, locking: Locking): Promise<SftLoc
 }
 
 /** The usual format is not in a lock, so that the locks from before there were others stay as they are. */
-function lockOutput({ output: chosen, maxSeqLen }: SftRecipe): Pick<SftLock, 'output'> {
+export function lockOutput({
+  output: chosen,
+  maxSeqLen,
+}: Pick<SftRecipe, 'output' | 'maxSeqLen'>): Pick<SftLock, 'output'> {
   if (chosen === undefined || chosen.format === outputFormats[0]!.name) return {}
   const { format: name, ...given } = chosen
   const { format } = outputFormatOf(chosen)

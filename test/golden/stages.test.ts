@@ -51,6 +51,17 @@ tasks:
   - { task: mmlu, subset: all, split: test }
 `
 
+/** Of the first recipe's output folder. */
+const mixRecipe = `
+kind: mix
+name: golden-mix
+shardTokens: 300
+splits:
+  mixed:
+    - { from: out-0, split: train, step: 3 }
+    - { from: out-0, split: val, repeat: 2 }
+`
+
 /** A split in another output format; `text` is for tokens that are bytes. */
 const formatRecipe = (format: string) => `
 kind: sft
@@ -94,11 +105,11 @@ beforeAll(async () => {
     if (ofFormats.has(`${call.stage}: ${call.title}`)) keep(call, record)
   }
   try {
-    const recipes = [recipe, evalRecipe, ...otherFormats.map(formatRecipe)]
+    const recipes = [recipe, evalRecipe, ...otherFormats.map(formatRecipe), mixRecipe]
     for (const [i, text] of recipes.entries()) {
-      const kept = i < 2 ? keep : keepOfFormat
+      const kept = i < 2 || text === mixRecipe ? keep : keepOfFormat
       await build({
-        recipe: { text, file: join(golden, 'recipe.yaml'), settings: [] },
+        recipe: { text, file: join(text === mixRecipe ? dir : golden, 'recipe.yaml'), settings: [] },
         out: join(dir, `out-${i}`),
         store: join(dir, 'store'),
         threads: 2,

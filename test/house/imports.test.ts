@@ -17,7 +17,7 @@ const rooms: Readonly<
   store: { may: ['errors'] },
   pipeline: { may: ['errors'], types: ['store'] },
   stages: { may: ['pipeline', 'store', 'hub', 'parquet', 'bpe', 'random', 'errors'] },
-  recipe: { may: ['stages', 'pipeline', 'store', 'hub', 'errors'] },
+  recipe: { may: ['output', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
   output: { may: ['stages', 'pipeline', 'store', 'errors', 'bpe'] },
   engine: { may: ['recipe', 'output', 'stages', 'pipeline', 'store', 'hub', 'errors'] },
   tasks: {
