@@ -4,6 +4,7 @@ import type { ChatEvalReport, KindReport, SftReport, SplitReport } from '../pipe
 import { cleanText } from './clean-text.ts'
 import { count, duration, table } from './format-text.ts'
 import { paint } from './paint.ts'
+import { policyRows } from './policy-table.ts'
 import { safeJson } from './safe-json.ts'
 
 export type BuildFacts = CommonFacts & KindReport
@@ -63,7 +64,11 @@ function chatEvalReport({ tasks, vocabularySize }: ChatEvalReport) {
 function summary(facts: BuildFacts, out: string, seconds: number): string {
   const { name, published, run, cached, fileCount } = facts
   const color = paint(process.stdout)
-  const { rows, notes } = facts.kind === 'chat-eval' ? chatEvalSummary(facts) : sftSummary(facts)
+  const {
+    rows,
+    policies = [],
+    notes,
+  } = facts.kind === 'chat-eval' ? chatEvalSummary(facts) : sftSummary(facts)
   const work =
     run === 0
       ? `everything was cached (${count(cached)} stages)`
@@ -71,6 +76,7 @@ function summary(facts: BuildFacts, out: string, seconds: number): string {
   return [
     color.bold(name),
     table(rows),
+    ...(policies.length > 0 ? [table(policies)] : []),
     ...notes.map((note) => color.yellow(note)),
     `${work}, ${duration(seconds)}`,
     `${out}: ${fileCount} files ${published === 'unchanged' ? 'already there, unchanged' : 'written'}`,
@@ -80,6 +86,8 @@ function summary(facts: BuildFacts, out: string, seconds: number): string {
 
 interface Summary {
   readonly rows: string[][]
+  /** What was left out, by source; empty where nothing was. */
+  readonly policies?: string[][]
   readonly notes: readonly string[]
 }
 
@@ -128,7 +136,11 @@ function sftSummary({ splits, overlap, overlaps = { val: overlap } }: SftReport)
         `${count(untrained)} conversations of ${name} have no trained token (cut before the answer).`,
       )
   }
-  return { rows, notes }
+  const sources = Object.entries(splits).flatMap(([split, of]) =>
+    of.sources.map((source) => ({ split, ...source })),
+  )
+  const leftOut = sources.some(({ dropped }) => dropped !== undefined)
+  return { rows, policies: leftOut ? policyRows(sources) : [], notes }
 }
 
 function figures(of: {

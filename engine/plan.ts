@@ -9,6 +9,7 @@ import { buildDataset } from '../pipeline/build.ts'
 import { canonicalJson, digestOfText, stageKey } from '../pipeline/keys.ts'
 import { blockStages } from '../pipeline/kinds/block.ts'
 import { type Kind, type Lock, lockDigest } from '../pipeline/lock.ts'
+import type { BuildResult } from '../pipeline/results.ts'
 import {
   itemsOf,
   LocalRunner,
@@ -43,6 +44,22 @@ export interface Plan {
   readonly stages: readonly PlannedStage[]
   /** Stages of which it is known that they will run, but not how many pieces. */
   readonly unknown: readonly { readonly stage: StageName; readonly title: string; readonly why: string }[]
+  /** Of the splits whose tokens are known. */
+  readonly policies: readonly PolicyEffect[]
+}
+
+/** What the recipe's policies do to a source: conversations, repeats counted. Known once the split's order is. */
+export interface PolicyEffect {
+  readonly split: string
+  readonly label: string
+  readonly tooLong: 'truncate' | 'drop' | 'fail'
+  readonly onUntrained: 'keep' | 'drop' | 'fail'
+  /** Taken, and of these those cut at maxSeqLen and those without a trained token. */
+  readonly conversations: number
+  readonly truncated: number
+  readonly untrained: number
+  /** Left out. */
+  readonly dropped: { readonly tooLong: number; readonly untrained: number }
 }
 
 export interface PlanOptions {
@@ -73,11 +90,30 @@ export async function plan(options: PlanOptions): Promise<Plan> {
       lookOnly: true,
     })
     const runner = new PlanRunner(store, lock.kind)
-    await buildDataset(lock, runner)
-    return { lock, lockDigest: lockDigest(lock), stages: await runner.explained(), unknown: runner.unknown }
+    const result = await buildDataset(lock, runner)
+    return {
+      lock,
+      lockDigest: lockDigest(lock),
+      stages: await runner.explained(),
+      unknown: runner.unknown,
+      policies: policiesOf(lock, result),
+    }
   } finally {
     await store.close()
   }
+}
+
+function policiesOf(lock: Lock, result: BuildResult): PolicyEffect[] {
+  if (result.kind === 'chat-eval' || lock.kind === 'chat-eval') return []
+  return Object.entries(result.splits).flatMap(([split, { sources }]) =>
+    sources.flatMap(({ label, rows, conversations, truncated, untrained, dropped }, i) => {
+      // A placeholder's figures are all 0; a source without rows has nothing to tell either.
+      if (rows === 0) return []
+      const { tooLong = 'truncate', onUntrained = 'keep' } = lock.splits[split]![i]!
+      const left = dropped ?? { tooLong: 0, untrained: 0 }
+      return [{ split, label, tooLong, onUntrained, conversations, truncated, untrained, dropped: left }]
+    }),
+  )
 }
 
 /** A digest that nothing has: it stands for a blob that a stage has yet to make. */

@@ -3,6 +3,7 @@ import { type StageName, stages } from '../../pipeline/stage.ts'
 import { cleanText } from '../clean-text.ts'
 import { count, table } from '../format-text.ts'
 import { paint } from '../paint.ts'
+import { policyRows } from '../policy-table.ts'
 import type { CommandContext } from '../run.ts'
 import { safeJson } from '../safe-json.ts'
 import { storeLocation } from '../settings.ts'
@@ -29,7 +30,7 @@ export async function planCommand(context: CommandContext, recipe: string, flags
   const cached = planned.stages.length - run
   if (flags.json === true) {
     process.stdout.write(
-      `${safeJson({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown })}\n`,
+      `${safeJson({ schema: 1, name: planned.lock.name, lockDigest: planned.lockDigest, stages: { run, cached }, calls: planned.stages, unknown: planned.unknown, policies: planned.policies })}\n`,
     )
     return
   }
@@ -66,6 +67,8 @@ function textOf(planned: Plan, run: number, cached: number): string {
         `${color.cyan(stage)}: ${count(reasons.size - shown.length)} more reasons (--json lists all)`,
       )
   }
+  if (planned.policies.length > 0)
+    lines.push('What tooLong and onUntrained do, in conversations:', table(policyRows(planned.policies)))
   lines.push(
     run === 0 && planned.unknown.length === 0
       ? `everything is cached (${count(cached)} stages): a build would only look at the output folder`
