@@ -41,7 +41,7 @@ export async function inspectProblems(
   const file = new FileReader(path, path)
   try {
     let number = 0
-    for (const problem of problemFormatOf(output.name).read(file)) {
+    for await (const problem of problemFormatOf(output.name).read(file)) {
       if (number++ >= at) shown.push(facts(problem))
       if (shown.length === wanted) break
     }

@@ -167,7 +167,11 @@ async function storeTask(
   const reader = new FileReader(join(dir, file), file, (bytes) => hash.update(bytes))
   try {
     const { output } = manifest.lock as { readonly output: { readonly name: string } }
-    for (const problem of problemFormatOf(output.name).read(reader, { label, examples, randomBaseline })) {
+    for await (const problem of problemFormatOf(output.name).read(reader, {
+      label,
+      examples,
+      randomBaseline,
+    })) {
       signal.throwIfAborted()
       if (task.golds.length >= limit) continue
       task.golds.push(problem.gold)

@@ -53,7 +53,7 @@ async function checkFile(
     const task = manifest.tasks.find((candidate) => candidate.file === file.path)
     if (task === undefined) return reader.fail('belongs to no task of the manifest')
     const check = new ProblemChecker(file.path, { ...manifest, bosId: manifest.bosId ?? 0 })
-    for (const found of formatOf(manifest).read(reader, task)) {
+    for await (const found of formatOf(manifest).read(reader, task)) {
       signal.throwIfAborted()
       check.next(found)
     }

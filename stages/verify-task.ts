@@ -21,7 +21,11 @@ export const verifyTask = defineStage({
     const file = new FileReader(await store.localFile(input(call, 'file')), call.title)
     try {
       const check = new ProblemChecker(call.title, { vocabularySize, bosId })
-      for (const problem of problemFormatOf(format.name).read(file, { label, examples, randomBaseline })) {
+      for await (const problem of problemFormatOf(format.name).read(file, {
+        label,
+        examples,
+        randomBaseline,
+      })) {
         check.next(problem)
         if ((check.examples & 255) === 0) signal.throwIfAborted()
         progress.tokens(problem.tokens.length)

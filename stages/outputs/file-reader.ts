@@ -5,6 +5,8 @@ import { ShardmillError } from '../../errors/index.ts'
 const chunkBytes = 1 << 20
 
 export class FileReader {
+  /** For formats that are read here and there. */
+  readonly path: string
   /** For errors. */
   readonly name: string
   private readonly file: number
@@ -16,6 +18,7 @@ export class FileReader {
 
   /** `onRead` sees every byte once, in order, as it is read (to hash it, say). */
   constructor(path: string, name: string, onRead: (bytes: Uint8Array) => void = () => {}) {
+    this.path = path
     this.name = name
     this.file = openSync(path, 'r')
     this.onRead = onRead

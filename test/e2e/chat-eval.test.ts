@@ -1,6 +1,7 @@
 /** kind: chat-eval, through the command line: the reference's files, cached, verified, traced, refused. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { parquetReadObjects } from 'hyparquet'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { HubServer } from '../../hub/server/index.ts'
 import { vectors } from '../stages/chat-eval-vectors.ts'
@@ -100,6 +101,34 @@ test('JSON lines hold the same problems', async () => {
   await ok(['verify', out])
 })
 
+test('Parquet holds the same problems; what is changed in it is found', async () => {
+  const { recipe, folder } = chatEvalRecipe({ output: 'parquet' })
+  const out = join(folder, 'out')
+  const store = ['--store', join(folder, 'store')]
+  await ok(['build', recipe, '--out', out, ...store], { env: env() })
+  const { files } = vectors.runs[1]!
+  for (const label of ['MMLU', 'ARC-Easy', 'ARC-Challenge']) {
+    const rows = await parquetReadObjects({ file: sliceOf(readFileSync(join(out, `${label}.parquet`))) })
+    expect(rows).toEqual(files[`${label}.pt`]!.content!.sequences)
+  }
+  await ok(['verify', out])
+  const shown = await json<{ problems: object[] }>([
+    ...['inspect', join(out, 'ARC-Easy.parquet'), '--conversations', '9'],
+    ...store,
+  ])
+  expect(shown.problems).toMatchObject(files['ARC-Easy.pt']!.content!.sequences)
+  const file = join(out, 'MMLU.parquet')
+  const bytes = readFileSync(file)
+  bytes[bytes.length >> 1]! ^= 1
+  writeFileSync(file, bytes)
+  const { code, stderr } = await run(['verify', out])
+  expect(code).toBe(3)
+  expect(stderr).toContain('MMLU.parquet')
+})
+
+const sliceOf = (bytes: Buffer) =>
+  bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength) as ArrayBuffer
+
 test('slices, seeds and labels are the recipe’s', async () => {
   const tasks = [
     { task: 'arc', subset: 'ARC-Easy', split: 'test', seed: null, start: 1, step: 2, label: 'odd' },
@@ -178,7 +207,7 @@ test.each([
   ['kind: chat-eval\nname: x\n', /tokenizer: is missing/],
   [
     'kind: chat-eval\nname: x\ntokenizer: { kind: tiktoken, encoding: gpt2 }\noutput: bin\n',
-    /output: is "bin", expected one of pt, jsonl/,
+    /output: is "bin", expected one of pt, jsonl, parquet/,
   ],
   [
     'kind: chat-eval\nname: x\ntokenizer: { kind: tiktoken, encoding: gpt2 }\nshardTokens: 5\n',

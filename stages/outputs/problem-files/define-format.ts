@@ -37,5 +37,5 @@ export interface ProblemFormat {
    * The problems of such a file, in order. `head`, where given, must be what the file says.
    * @throws VERIFY for a file that is not of this form
    */
-  read(file: FileReader, head?: ProblemFileHead): Generator<Problem>
+  read(file: FileReader, head?: ProblemFileHead): Iterable<Problem> | AsyncIterable<Problem>
 }
