@@ -206,6 +206,7 @@ Example:
     .option('--index <i>', 'which conversation, in the task’s own order', '0')
     .option('--count', 'only how many there are')
     .option('--render', 'its tokens through the nanochat template, showing what is trained on')
+    .option('--completion', 'with --render: the prompt that asks for the last answer, as evaluations put it')
     .option('--encoding <name>', 'with --render: an encoding of tiktoken', 'gpt2')
     .option('--tokenizer <file>', 'with --render: a tokenizer.pkl of nanochat instead')
     .option('--max-tokens <n>', 'with --render: cut the conversation here', '2048')
@@ -231,6 +232,7 @@ Example:
 Examples:
   $ shardmill task gsm8k --index 7
   $ shardmill task ARC-Challenge --split validation --count
+  $ shardmill task ARC-Easy --index 7 --render --completion
   $ shardmill task spelling_bee --index 3 --render --tokenizer tokenizer.pkl
 
 On a terminal what is trained on is green; elsewhere it stands between « and ».

@@ -17,6 +17,12 @@ export interface Rendered {
 export interface Renderer {
   readonly vocabulary: StoredVocabulary
   render(conversation: Conversation): Promise<Rendered>
+  /**
+   * The prompt that asks for the last message, which must be the assistant's: the conversation without it, cut at
+   * `maxTokens`, then what opens an assistant's turn (nanochat's render_for_completion). Nothing is trained on.
+   * @throws RangeError when the last message is not the assistant's
+   */
+  renderForCompletion(conversation: Conversation): Promise<Rendered>
 }
 
 export interface RendererOptions {
@@ -31,22 +37,35 @@ export interface RendererOptions {
 
 /** Errors: BAD_TOKENIZER for a file that is not what `kind` says. */
 export function createRenderer({ kind, file, name, template, maxTokens }: RendererOptions): Renderer {
-  const { specials, renderer } = templateOf(template)
+  const { specials, renderer, opening } = templateOf(template)
   const vocabulary = readTokenizer(kind, file, name, specials)
-  const tokens = new TokenWriter(createEncoder(buildTables(vocabulary)), maxTokens)
+  const encoder = createEncoder(buildTables(vocabulary))
+  const tokens = new TokenWriter(encoder, maxTokens)
   const write = renderer(vocabulary.specials)
+  async function render({ messages }: Pick<Conversation, 'messages'>): Promise<Rendered> {
+    const frame = await frameOf(messages)
+    tokens.begin()
+    write(frame, 0, tokens)
+    tokens.end()
+    return {
+      ids: Uint32Array.from(tokens.ids.subarray(0, tokens.length)),
+      mask: maskOf(tokens),
+      full: tokens.length === maxTokens,
+    }
+  }
   return {
     vocabulary,
-    async render({ messages }) {
-      const frame = await frameOf(messages)
-      tokens.begin()
-      write(frame, 0, tokens)
-      tokens.end()
-      return {
-        ids: Uint32Array.from(tokens.ids.subarray(0, tokens.length)),
-        mask: maskOf(tokens),
-        full: tokens.length === maxTokens,
-      }
+    render,
+    async renderForCompletion({ messages }) {
+      if (opening === undefined) throw new TypeError(`template ${template} opens no answer`)
+      if (messages.at(-1)?.role !== 'assistant')
+        throw new RangeError('the last message is not the assistant’s')
+      const prompt = await render({ messages: messages.slice(0, -1) })
+      const header = new TokenWriter(encoder, maxTokens)
+      header.begin()
+      opening(vocabulary.specials)(header)
+      const ids = Uint32Array.from([...prompt.ids, ...header.ids.subarray(0, header.length)])
+      return { ids, mask: new Uint8Array(ids.length), full: prompt.full }
     },
   }
 }

@@ -4,7 +4,7 @@ import { nearest } from '../../errors/nearest.ts'
 import { sources } from '../../stages/sources/index.ts'
 import type { Conversation, TaskOptions } from '../../tasks/index.ts'
 import { openTask } from '../../tasks/index.ts'
-import { createRenderer, type Renderer } from '../../tasks/render.ts'
+import { createRenderer, type Rendered, type Renderer } from '../../tasks/render.ts'
 import { cleanText } from '../clean-text.ts'
 import { count } from '../format-text.ts'
 import { paint } from '../paint.ts'
@@ -16,6 +16,7 @@ export interface TaskFlags {
   readonly index: string
   readonly count?: boolean
   readonly render?: boolean
+  readonly completion?: boolean
   readonly encoding: string
   readonly tokenizer?: string
   readonly maxTokens: string
@@ -59,6 +60,10 @@ export async function taskCommand(
 ): Promise<void> {
   const index = wholeNumber(flags.index, '--index')
   const maxTokens = wholeNumber(flags.maxTokens, '--max-tokens', 1)
+  if (flags.completion === true && flags.render !== true)
+    throw new ShardmillError('USAGE', '--completion needs --render', {
+      hint: 'It decides which tokens --render shows.',
+    })
   const task = await openTask(optionsOf(name, flags), {
     store: storeLocation(flags.store),
     signal,
@@ -79,7 +84,9 @@ export async function taskCommand(
   }
   const conversation = await task.conversation(index)
   const rendered =
-    flags.render === true ? await render(conversation, await rendererOf(flags, maxTokens)) : undefined
+    flags.render === true
+      ? await render(conversation, await rendererOf(flags, maxTokens), flags.completion === true)
+      : undefined
   if (flags.json === true) {
     process.stdout.write(
       `${JSON.stringify({ ...facts, index, conversation, ...(rendered === undefined ? {} : { rendered }) })}\n`,
@@ -177,8 +184,14 @@ interface RenderedFacts {
   readonly mask: readonly number[]
 }
 
-async function render(conversation: Conversation, renderer: Renderer): Promise<RenderedFacts> {
-  const { ids, mask, full } = await renderer.render(conversation)
+async function render(
+  conversation: Conversation,
+  renderer: Renderer,
+  forCompletion: boolean,
+): Promise<RenderedFacts> {
+  const { ids, mask, full } = forCompletion
+    ? await promptOf(conversation, renderer)
+    : await renderer.render(conversation)
   return {
     tokens: ids.length,
     trained: mask.reduce((sum, value) => sum + value, 0),
@@ -186,6 +199,18 @@ async function render(conversation: Conversation, renderer: Renderer): Promise<R
     spans: spanReader(renderer.vocabulary)(ids, mask),
     ids: Array.from(ids),
     mask: Array.from(mask),
+  }
+}
+
+async function promptOf(conversation: Conversation, renderer: Renderer): Promise<Rendered> {
+  try {
+    return await renderer.renderForCompletion(conversation)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new ShardmillError('USAGE', `--completion: ${error.message}`, {
+      hint: 'Choose another --index, or leave --completion out.',
+      cause: error,
+    })
   }
 }
 

@@ -94,6 +94,31 @@ test('--render shows tokens and mask', async () => {
   expect(own).toContain('<|assistant_start|>«a <|python_start|>2*2<|python_end|>»<|output_start|>4')
 })
 
+test('--render --completion shows the prompt, open for the answer', async () => {
+  const args = ['ARC-Easy', '--index', '1', '--render']
+  const prompt = `<|bos|><|user_start|>Multiple Choice question: Q2?
+- a=1
+- b=2
+
+Respond only with the letter of the correct answer.<|user_end|><|assistant_start|>`
+  const [head, tokens, , ...rest] = (await shown(...args, '--completion')).split('\n')
+  expect(head).toBe('ARC-Easy 1 of 5, categorical')
+  expect(tokens).toMatch(/^\d+ tokens, 0 trained$/)
+  expect(rest.join('\n')).toBe(`${prompt}\n`)
+  const idsOf = async (...more: string[]) =>
+    (JSON.parse(await shown(...args, '--json', ...more)) as { rendered: { ids: number[]; mask: number[] } })
+      .rendered
+  const [whole, asked] = [await idsOf(), await idsOf('--completion')]
+  // The whole goes on with the answer's one token and <|assistant_end|>.
+  expect(asked.ids).toEqual(whole.ids.slice(0, -2))
+  expect(asked.mask).toEqual(asked.ids.map(() => 0))
+  // Cut before it is opened, as the reference does: one token more than the limit.
+  expect((await idsOf('--completion', '--max-tokens', '8')).ids).toEqual([
+    ...asked.ids.slice(0, 8),
+    asked.ids.at(-1),
+  ])
+})
+
 describe('what is wrong is one error', () => {
   const cases: [name: string, args: string[], code: number, says: string][] = [
     ['a misspelt task', ['gsm8'], 2, 'there is no task "gsm8"; did you mean gsm8k?'],
@@ -106,6 +131,7 @@ describe('what is wrong is one error', () => {
       2,
       'stop is 2, expected a whole number of at least 3',
     ],
+    ['--completion alone', ['mmlu', '--completion'], 2, '--completion needs --render'],
     ['an option of another task', ['mmlu', '--words', 'words.txt'], 2, 'mmlu has no option words'],
     ['a split that is not there', ['mmlu', '--split', 'tset'], 1, 'Did you mean "test"?'],
     ['a task that needs a file', ['custom_json'], 2, 'custom_json needs path'],
