@@ -84,7 +84,7 @@ interface TaskProblems {
 }
 
 /**
- * @throws OUTPUT for a folder that is not of kind chat-eval, VERIFY for damaged files, NOT_FOUND for a model that the
+ * @throws OUTPUT for a folder that is not of kind chat-eval or has no problems, VERIFY for damaged files, NOT_FOUND for a model that the
  * endpoint has not, ENDPOINT_UNREACHABLE and ENDPOINT_ANSWER for an endpoint that fails to the end
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
@@ -93,6 +93,10 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (manifest?.kind !== 'chat-eval')
     throw new ShardmillError('OUTPUT', `${dir} is no folder of evaluation problems`, {
       hint: 'Name a folder that was built from a recipe of `kind: chat-eval`.',
+    })
+  if ((manifest as EvalManifest).tasks.every(({ examples }) => examples === 0))
+    throw new ShardmillError('OUTPUT', `${dir} has no problems: all were too long`, {
+      hint: 'Build it again with a larger maxSeqLen.',
     })
   const facts = await modelFacts(model, endpointOptions(options, options.env, signal, notice))
   const revision = {

@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from 'node:fs'
+import { closeSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs'
 import type { Evaluation, ScoredProblem } from '../../engine/evaluate.ts'
 import { evaluate } from '../../engine/evaluate.ts'
 import { InProcessRunner } from '../../engine/in-process.ts'
@@ -30,7 +30,7 @@ export interface EvalFlags {
 export async function evalCommand(context: CommandContext, dir: string, flags: EvalFlags): Promise<void> {
   const endpoint = endpointOf(flags.endpoint)
   const concurrency = wholeNumber(flags.concurrency, '--concurrency', 1)
-  const details = flags.details === undefined ? undefined : openDetails(flags.details)
+  const details = flags.details === undefined ? undefined : new Details(flags.details)
   const location = storeLocation(flags.store)
   const view = new ProgressView({ quiet: context.quiet || flags.json === true, verbose: context.verbose })
   try {
@@ -48,9 +48,7 @@ export async function evalCommand(context: CommandContext, dir: string, flags: E
       env: process.env,
       signal: context.signal,
       notice: (text) => view.notice(text),
-      ...(details === undefined
-        ? {}
-        : { onProblem: (problem: ScoredProblem) => writeSync(details, `${JSON.stringify(problem)}\n`) }),
+      ...(details === undefined ? {} : { onProblem: (problem: ScoredProblem) => details.write(problem) }),
       score: async (args, store) => {
         if (flags.temporal !== undefined) {
           const { evaluateOnTemporal } = await import('../temporal/evaluate.ts')
@@ -80,16 +78,32 @@ export async function evalCommand(context: CommandContext, dir: string, flags: E
     )
   } finally {
     view.close()
-    if (details !== undefined) closeSync(details)
+    details?.close()
   }
 }
 
-function openDetails(file: string): number {
-  try {
-    return openSync(file, 'w')
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    throw new ShardmillError('OUTPUT', `--details ${file} cannot be written (${code})`, { cause: error })
+/** The file of --details. What it held before stays until there is something to write: a run that fails keeps it. */
+class Details {
+  private readonly file: number
+  private begun = false
+
+  constructor(path: string) {
+    try {
+      this.file = openSync(path, 'a')
+    } catch (error) {
+      const { code } = error as NodeJS.ErrnoException
+      throw new ShardmillError('OUTPUT', `--details ${path} cannot be written (${code})`, { cause: error })
+    }
+  }
+
+  write(problem: ScoredProblem): void {
+    if (!this.begun && fstatSync(this.file).isFile()) ftruncateSync(this.file)
+    this.begun = true
+    writeSync(this.file, `${JSON.stringify(problem)}\n`)
+  }
+
+  close(): void {
+    closeSync(this.file)
   }
 }
 

@@ -111,7 +111,9 @@ async function askOnce<T>(
         hint:
           status === 401 || status === 403
             ? 'Set OPENAI_API_KEY to a key that it takes.'
-            : 'Look at --endpoint, --model and --top-logprobs, and at the server’s log.',
+            : status === 404
+              ? isThisIt
+              : 'Look at --endpoint, --model and --top-logprobs, and at the server’s log.',
       },
     )
   }
@@ -121,7 +123,7 @@ async function askOnce<T>(
   } catch {
     throw new HubFault(`${where} answered with what is not JSON`, {
       code: 'ENDPOINT_ANSWER',
-      hint: unreachable,
+      hint: isThisIt,
     })
   }
   try {
@@ -137,8 +139,10 @@ async function askOnce<T>(
 
 const unreachable = 'Look at the server, then run the same command again: what was answered is kept.'
 
+const isThisIt = 'Is this the address of an OpenAI-compatible server, with its /v1?'
+
 function wrongAnswer({ endpoint }: EndpointOptions, why: string): ShardmillError {
   return new ShardmillError('ENDPOINT_ANSWER', `${showUrl(endpoint)} answered wrongly: ${why}`, {
-    hint: 'Is this the address of an OpenAI-compatible server, with its /v1?',
+    hint: isThisIt,
   })
 }

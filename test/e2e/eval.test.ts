@@ -253,9 +253,13 @@ describe('lasting trouble', () => {
     server.faults.push(answered)
     always({ status: 500 })
     const args = evalArgs(store, '--concurrency', '1')
-    expect((await run(args, { env })).code).toBe(5)
+    const details = join(temporaryFolder(), 'details.jsonl')
+    writeFileSync(details, 'of an earlier run\n')
+    expect((await run([...args, '--details', details], { env })).code).toBe(5)
+    expect(readFileSync(details, 'utf8')).toBe('of an earlier run\n')
     server.faults.length = 0
-    expect(await json<Report>(args, { env })).toMatchObject({ run: 2, cached: 1 })
+    expect(await json<Report>([...args, '--details', details], { env })).toMatchObject({ run: 2, cached: 1 })
+    expect(readFileSync(details, 'utf8')).toMatch(/^(\{"task":.*\}\n)+$/)
   })
 })
 
@@ -281,6 +285,12 @@ describe('refused before anything is asked', () => {
       2,
       /without user, password and query/,
     ],
+    [
+      'an address without its /v1',
+      () => evalArgs(store()).map((arg) => (arg === server.url ? arg.replace('/v1', '') : arg)),
+      1,
+      /answered 404.*\n.*with its \/v1\?/,
+    ],
     ['no address', () => ['eval', out, '--model', 'm'], 2, /there is no endpoint/],
     [
       'no such folder',
@@ -292,6 +302,20 @@ describe('refused before anything is asked', () => {
     const failed = await run(args(), { env })
     expectClearError(failed, [code])
     expect(failed.stderr).toMatch(message)
+    expect(server.requests).toEqual([])
+  })
+
+  test('a folder without problems', async () => {
+    const hub = await serve(hubOf())
+    const { recipe, folder } = chatEvalRecipe({ maxSeqLen: 1 })
+    const empty = join(folder, 'out')
+    await ok(['build', recipe, '--out', empty, '--store', built], { env: { HF_ENDPOINT: hub.url } })
+    const failed = await run(
+      evalArgs(store()).map((arg) => (arg === out ? empty : arg)),
+      { env },
+    )
+    expectClearError(failed)
+    expect(failed.stderr).toContain('has no problems')
     expect(server.requests).toEqual([])
   })
 
