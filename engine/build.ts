@@ -16,7 +16,7 @@ import { assertSameLock } from '../recipe/lock-file.ts'
 import { parseRecipe } from '../recipe/parse.ts'
 import { pinsOf, resolveRecipe } from '../recipe/resolve.ts'
 import { openStore } from '../stages/open-store.ts'
-import type { StagePool } from '../stages/pool.ts'
+import type { StagePool, Threads } from '../stages/pool.ts'
 import type { ManagedStore } from '../store/managed-store.ts'
 import type { Digest } from '../store/types.ts'
 import type { BuildObserver } from './events.ts'
@@ -36,6 +36,8 @@ export interface BuildOptions {
   readonly out: string
   readonly store: string
   readonly threads: number
+  /** Threads that outlive this build, for one who builds often (default: its own, ended with it). */
+  readonly sharedThreads?: Threads
   readonly env: Readonly<Record<string, string | undefined>>
   readonly signal: AbortSignal
   readonly observer: BuildObserver
@@ -70,7 +72,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   let pool: StagePool | undefined
   const makePool = async () => {
     const { createStagePool } = await import('../stages/pool.ts')
-    pool ??= createStagePool(options.store, options.threads)
+    pool ??= createStagePool(options.store, options.sharedThreads ?? options.threads)
     return pool
   }
   const ran = new Set<Digest>()

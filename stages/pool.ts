@@ -14,7 +14,6 @@ import { ThreadPool } from './thread-pool.ts'
 import { tasksPerThread } from './threads.ts'
 
 export interface StagePool {
-  readonly threads: number
   run(call: StageCall, meter: Meter, signal: AbortSignal): Promise<StageOutput>
   /** Writes a blob to a new file, checked on the way and durable. */
   copyOut(blob: Digest, path: string, signal: AbortSignal): Promise<void>
@@ -28,17 +27,28 @@ export interface StagePool {
 /** How long threads without work are kept. */
 const idleMs = 10_000
 
-/** Threads start with the first stage, so that a build in which everything is cached starts none. */
-export function createStagePool(storeLocation: string, threads = availableParallelism()): StagePool {
-  const pool = new ThreadPool<Task, TaskResult<unknown>>({
+export type Threads = ThreadPool<Task, TaskResult<unknown>>
+
+/** Threads for stages on any store. They start with the first stage: where everything is cached, none does. */
+export function createThreads(threads: number, computing = 1): Threads {
+  return new ThreadPool({
     file: workerFile(),
     threads,
     execArgv: threadFlags(process.execArgv),
-    // A stage on a bucket waits for the network all the time, one on a folder only at its end.
-    computing: isS3Location(storeLocation) ? tasksPerThread : 1,
+    computing,
     inHand: tasksPerThread,
     idleMs,
   })
+}
+
+/** `threads` says how many, which end with the pool; or which, and they are left to whoever made them. */
+export function createStagePool(
+  storeLocation: string,
+  threads: number | Threads = availableParallelism(),
+): StagePool {
+  // A stage on a bucket waits for the network all the time, one on a folder only at its end.
+  const computing = isS3Location(storeLocation) ? tasksPerThread : 1
+  const pool = typeof threads === 'number' ? createThreads(threads, computing) : threads
   const tables = new Map<Digest, Promise<EncoderTables>>()
   const checked = new Map<Digest, Promise<undefined>>()
   /** What threads wrote and hashed themselves. */
@@ -72,7 +82,6 @@ export function createStagePool(storeLocation: string, threads = availableParall
   }
 
   return {
-    threads,
     async run(call, meter, signal) {
       const vocabulary = call.inputs['vocabulary']
       const shared =
@@ -113,7 +122,9 @@ export function createStagePool(storeLocation: string, threads = availableParall
       checked.set(blob, Promise.resolve(undefined))
     },
     warm: () => pool.warm(),
-    close: () => pool.close(),
+    close: async () => {
+      if (typeof threads === 'number') await pool.close()
+    },
   }
 }
 

@@ -22,6 +22,7 @@ import { silentObserver } from '../../engine/events.ts'
 import { Semaphore } from '../../engine/semaphore.ts'
 import { isShardmillError, type ShardmillError } from '../../errors/index.ts'
 import type { SftResult } from '../../pipeline/results.ts'
+import { threadsHere } from '../e2e/in-process.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const GOLDEN = join(ROOT, 'test', 'fixtures', 'golden-sft')
@@ -223,6 +224,7 @@ export class Lab {
         out: this.out,
         store: this.store,
         threads: 1,
+        sharedThreads: threadsHere,
         env: { ...quietEnv, ...env },
         signal: new AbortController().signal,
         observer: silentObserver,

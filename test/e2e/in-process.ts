@@ -1,0 +1,25 @@
+/** Builds through the engine, without a process of the command line each: for tests of what a build does, many times. */
+import { readFileSync } from 'node:fs'
+import { afterAll } from 'vitest'
+import { type BuildOutcome, build } from '../../engine/build.ts'
+import { silentObserver } from '../../engine/events.ts'
+import { createThreads } from '../../stages/pool.ts'
+import type { Bench } from './cli.ts'
+
+/** Threads for all builds of a test file: to load one costs more than most of these builds. */
+export const threadsHere = createThreads(2)
+afterAll(() => threadsHere.close())
+
+/** What `shardmill build` does on this bench, in this process. */
+export function buildHere({ recipe, out, store, env }: Bench): Promise<BuildOutcome> {
+  return build({
+    recipe: { text: readFileSync(recipe, 'utf8'), file: recipe, settings: [] },
+    out,
+    store,
+    threads: 1,
+    sharedThreads: threadsHere,
+    env,
+    signal: new AbortController().signal,
+    observer: silentObserver,
+  })
+}
