@@ -16,7 +16,7 @@ import type { TaskFlags } from './commands/task.ts'
 import type { TraceFlags } from './commands/trace.ts'
 import type { WorkerFlags } from './commands/worker.ts'
 import { completionScript } from './completion.ts'
-import { failUsage, type GlobalOptions, letReadersLeave, run } from './run.ts'
+import { failUsage, type GlobalOptions, run, watchOutput } from './run.ts'
 
 const storeOption = () =>
   new Option(
@@ -449,7 +449,7 @@ TEMPORAL_API_KEY, TEMPORAL_TLS and the like, then the profile TEMPORAL_PROFILE o
 
 export type { GlobalOptions }
 
-letReadersLeave()
+watchOutput()
 try {
   await createProgram().parseAsync()
 } catch (error) {

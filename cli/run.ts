@@ -30,15 +30,19 @@ export function exitCodeOf(code: ErrorCode): number {
   return exitCodes[code] ?? 1
 }
 
-/** A reader that goes away (`| head`) is no failure; nor does work stop because nobody reads its progress. */
-export function letReadersLeave(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(process.exitCode ?? 0)
-    throw error
+/**
+ * A reader that goes away (`| head`) is no failure; a result that cannot be written (a full disk) is one. Nor does work
+ * stop because its progress cannot be shown.
+ */
+export function watchOutput(): void {
+  process.stdout.on('error', ({ code }: NodeJS.ErrnoException) => {
+    if (code === 'EPIPE') process.exit(process.exitCode ?? 0)
+    process.stderr.write(
+      `error: what was to be printed cannot be written (${code})\nhint: Look at where stdout goes; what was built is kept.\n`,
+    )
+    process.exit(1)
   })
-  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code !== 'EPIPE') throw error
-  })
+  process.stderr.on('error', () => {})
 }
 
 /** What commander refuses is usage; it has told stderr itself. Returns the exit code. */

@@ -60,7 +60,8 @@ function parseYamlText(text: string, file: string, lines: LineCounter): Document
     uniqueKeys: true,
     logLevel: 'error',
   })
-  const [broken] = document.errors
+  // A tag that is not known (`!!js/function`) is a warning there, and its value would be taken as if it had none.
+  const [broken] = [...document.errors, ...document.warnings]
   if (broken === undefined) return document
   const { line } = lines.linePos(broken.pos[0])
   const why: Partial<Record<string, string>> = {

@@ -128,20 +128,20 @@ export async function storeGc(context: CommandContext, flags: StoreFlags): Promi
       wouldGo.removed.records + wouldGo.removed.blobs + wouldGo.removed.builds + wouldGo.removed.leftovers ===
         0
     ) {
-      return tell(wouldGo, flags, flags.dryRun === true ? 'would remove' : 'removed')
+      return tell({ ...wouldGo, dryRun: flags.dryRun === true }, flags)
     }
     if (flags.yes !== true) await confirm(wouldGo, context)
-    tell(await collectGarbage(store, options), flags, 'removed')
+    tell(await collectGarbage(store, options), flags)
   })
 }
 
-function tell({ kept, removed, dryRun }: GcResult, { json }: StoreFlags, verb: string): void {
+function tell({ kept, removed, dryRun }: GcResult, { json }: StoreFlags): void {
   if (json === true) {
     process.stdout.write(`${safeJson({ schema: 1, dryRun, kept, removed })}\n`)
     return
   }
   process.stdout.write(
-    `${verb} ${count(removed.blobs)} blobs, ${count(removed.records)} records, ${count(removed.builds)} builds, ${count(removed.leftovers)} leftovers: ${bytes(removed.bytes)}\n`,
+    `${dryRun ? 'would remove' : 'removed'} ${count(removed.blobs)} blobs, ${count(removed.records)} records, ${count(removed.builds)} builds, ${count(removed.leftovers)} leftovers: ${bytes(removed.bytes)}\n`,
   )
   process.stdout.write(
     `${dryRun ? 'would keep' : 'kept'} ${count(kept.blobs)} blobs, ${count(kept.records)} records, ${count(kept.builds)} builds: ${bytes(kept.bytes)}\n`,

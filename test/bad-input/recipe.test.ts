@@ -62,6 +62,11 @@ describe('is not a recipe', () => {
     ],
     ['not UTF-8', change('name: t', 'name: \ufffd'), 'r.yaml, line 2: is not UTF-8 text'],
     [
+      'a tag that is not known',
+      change('name: t', 'name: !!js/function t'),
+      'r.yaml, line 2: is not YAML: Unresolved tag: tag:yaml.org,2002:js/function',
+    ],
+    [
       'an alias without anchor',
       `${good}x: *nope\n`,
       'r.yaml: is not usable YAML: Unresolved alias (the anchor must be set before the alias): nope',
@@ -454,9 +459,9 @@ describe.concurrent('on the command line', () => {
       { exit: 2, code: 'RECIPE', says: 'line 10: \\u001b]0;title\\u0007: unknown field' },
       { child: true },
     )
-    // Tags and other oddities of YAML bring no warnings of their own.
+    // Oddities of YAML bring no warnings of their own.
     await lab.refuses(
-      `${good}? {a: 1}\n: !!js/function x\n`,
+      `${good}? {a: 1}\n: x\n`,
       { exit: 2, code: 'RECIPE', says: '{ a: 1 }: unknown field' },
       { child: true },
     )
