@@ -10,12 +10,11 @@ import {
 } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { nobody } from '../nobody.ts'
 import { customJson, expectRefusal, goodLines, Lab, type Ran, ROOT, recipeOf, shardmill } from './support.ts'
 
 const preload = join(ROOT, 'test', 'faults', 'fs-preload.mjs')
-const isRoot = process.getuid?.() === 0
-/** Root may do everything: then somebody else does it. */
-const nobody = isRoot ? { uid: 65534 } : {}
+const asNobody = { uid: nobody }
 
 function lab(): Lab {
   const made = new Lab()
@@ -121,14 +120,14 @@ describe.concurrent('the output', () => {
     chmodSync(here.path('locked'), 0o555)
     mkdirSync(here.path('store'))
     chmodSync(here.path('store'), 0o777)
-    expectRefusal(await build(here, 'locked/out', 'store', nobody), {
+    expectRefusal(await build(here, 'locked/out', 'store', asNobody), {
       ...output,
       says: ['locked/out', 'EACCES'],
       hint: '--out',
     })
     mkdirSync(here.path('locked2'))
     chmodSync(here.path('locked2'), 0o000)
-    expectRefusal(await build(here, 'locked2/out', 'store', nobody), {
+    expectRefusal(await build(here, 'locked2/out', 'store', asNobody), {
       ...output,
       says: ['locked2/out', 'EACCES'],
       hint: '--out',
@@ -177,12 +176,12 @@ describe.concurrent('the store', () => {
     chmodSync(here.path('locked'), 0o555)
     mkdirSync(here.path('open'))
     chmodSync(here.path('open'), 0o777)
-    expectRefusal(await build(here, 'open/out', 'locked', nobody), {
+    expectRefusal(await build(here, 'open/out', 'locked', asNobody), {
       ...stored,
       says: ['no permission', here.path('locked')],
       hint: '--store',
     })
-    expectRefusal(await build(here, 'open/out', 'locked/store', nobody), {
+    expectRefusal(await build(here, 'open/out', 'locked/store', asNobody), {
       ...stored,
       says: ['no permission', here.path('locked')],
       hint: '--store',
@@ -193,7 +192,7 @@ describe.concurrent('the store', () => {
   test('is read-only but has everything: the same output still verifies', async () => {
     const here = lab()
     expect((await build(here, 'out', 'store')).code).toBe(0)
-    expect((await shardmill(['verify', here.out], nobody)).code).toBe(0)
+    expect((await shardmill(['verify', here.out], asNobody)).code).toBe(0)
   })
 
   for (const fault of ['ENOSPC', 'EIO', 'EROFS']) {

@@ -23,6 +23,7 @@ import { Semaphore } from '../../engine/semaphore.ts'
 import { isShardmillError, type ShardmillError } from '../../errors/index.ts'
 import type { SftResult } from '../../pipeline/results.ts'
 import { threadsHere } from '../e2e/in-process.ts'
+import { asUser } from '../nobody.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const GOLDEN = join(ROOT, 'test', 'fixtures', 'golden-sft')
@@ -55,7 +56,7 @@ export interface RunOptions {
   readonly cwd?: string
   readonly env?: Readonly<Record<string, string | undefined>>
   /** Runs as this user. */
-  readonly uid?: number
+  readonly uid?: number | undefined
   /** Flags for node itself. */
   readonly node?: readonly string[]
 }
@@ -73,7 +74,7 @@ export function shardmill(args: readonly string[], options: RunOptions = {}): Pr
           cwd: options.cwd ?? tmpdir(),
           env: { PATH: process.env['PATH'], ...quietEnv, ...options.env },
           stdio: ['ignore', 'pipe', 'pipe'],
-          ...(options.uid === undefined ? {} : { uid: options.uid, gid: options.uid }),
+          ...asUser(options.uid),
         })
         const out: Buffer[] = []
         const err: Buffer[] = []

@@ -20,6 +20,7 @@ import { dirname, join, relative, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { afterAll, expect } from 'vitest'
 import { type HubServer, startHubServer } from '../../hub/server/index.ts'
+import { asUser } from '../nobody.ts'
 
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url))
 export const fixtures = join(projectRoot, 'test', 'fixtures')
@@ -50,6 +51,8 @@ export interface RunOptions {
   /** Added to a bare environment (PATH and a HOME of its own); undefined values are left out. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly cwd?: string
+  /** Runs as this user. */
+  readonly uid?: number | undefined
   /** Faults for test/faults/fs-preload.mjs, for paths that contain `path`. */
   readonly fault?: { readonly spec: string; readonly path: string; readonly report?: string }
 }
@@ -65,6 +68,8 @@ export interface Finished {
 export interface Running {
   readonly child: ChildProcess
   readonly done: Promise<Finished>
+  /** What it has said so far, stdout first. */
+  readonly output: () => string
   /** Resolves once stderr and stdout together contain `text`, or the child has ended. */
   says(text: string): Promise<void>
 }
@@ -73,7 +78,7 @@ const home = mkdtempSync(join(tmpdir(), 'shardmill-e2e-home-'))
 folders.push(home)
 
 /** Starts `shardmill ...args`. */
-export function start(args: readonly string[], { env = {}, cwd, fault }: RunOptions = {}): Running {
+export function start(args: readonly string[], { env = {}, cwd, uid, fault }: RunOptions = {}): Running {
   if (!existsSync(main)) throw new Error(`${main} is not there: compile first (npm run build)`)
   const faults =
     fault === undefined
@@ -90,6 +95,7 @@ export function start(args: readonly string[], { env = {}, cwd, fault }: RunOpti
       cwd: cwd ?? home,
       env: defined({ PATH: process.env['PATH'], HOME: home, ...env, ...faults }),
       stdio: ['ignore', 'pipe', 'pipe'],
+      ...asUser(uid),
     },
   )
   children.add(child)
@@ -131,7 +137,7 @@ export function start(args: readonly string[], { env = {}, cwd, fault }: RunOpti
       waiting.push(look)
       look()
     })
-  return { child, done, says }
+  return { child, done, says, output: () => stdout + stderr }
 }
 
 /** Runs `shardmill ...args` to its end. */

@@ -10,6 +10,7 @@ import { afterAll } from 'vitest'
 import { sha256 } from '../../store/digest.ts'
 import { type FileStore, type FileStoreOptions, openFileStore } from '../../store/file-store.ts'
 import type { BlobRef, BuildRecord, Digest, Json, StageRecord } from '../../store/types.ts'
+import { asUser } from '../nobody.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const PRELOAD = join(ROOT, 'test', 'faults', 'fs-preload.mjs')
@@ -182,10 +183,15 @@ export interface Running {
   kill(signal: NodeJS.Signals): void
 }
 
-export function startNode(args: readonly string[], env: Readonly<Record<string, string>> = {}): Running {
+export function startNode(
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+  uid?: number,
+): Running {
   const child = spawn(process.execPath, args, {
     env: { ...process.env, NODE_OPTIONS: '', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
+    ...asUser(uid),
   })
   const end = () => void child.kill('SIGKILL')
   toEnd.add(end)
