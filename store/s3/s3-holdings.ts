@@ -62,11 +62,11 @@ export function s3Holdings({ objects, local, leaseTimes, quarantine }: HoldingsO
 
       async function sweep(options: SweepOptions) {
         const total = await local.sweep(options)
-        for await (const { path, id, startedMs: begun } of objects.uploads(FOLDERS.blobs)) {
+        for await (const { path, id, startedMs: begun } of objects.uploads.list(FOLDERS.blobs)) {
           const before = startedMs - options.ageMs
-          if (begun > before || (await objects.lastPartMs(path, id)) > before) continue
+          if (begun > before || (await objects.uploads.lastPartMs(path, id)) > before) continue
           total.files += 1
-          if (!options.dryRun) await objects.abortUpload(path, id)
+          if (!options.dryRun) await objects.uploads.abort(path, id)
         }
         // Damaged blobs stay seven times as long, for whoever wants to know what happened to them.
         for await (const { path, size, mtimeMs } of objects.list(FOLDERS.quarantine)) {

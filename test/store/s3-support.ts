@@ -78,7 +78,7 @@ export async function backdoor(endpoint: string, location: string): Promise<Back
     },
     async uploads() {
       const paths: string[] = []
-      for await (const { path } of objects.uploads('')) paths.push(path)
+      for await (const { path } of objects.uploads.list('')) paths.push(path)
       return paths
     },
   }
