@@ -3,7 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { findS3Server } from '../store/s3-server.ts'
+import { s3Suite } from '../store/s3-server.ts'
 import { backdoor, newLocation } from '../store/s3-support.ts'
 import {
   type Bench,
@@ -34,13 +34,7 @@ const expected = JSON.parse(readFileSync(join(golden, 'expected.json'), 'utf8'))
 /** Must show up nowhere. */
 const SECRET = 'planted-secret-0123456789'
 
-const server = await findS3Server()
-
-if (typeof server === 'string') {
-  describe('a build with its store in a bucket', () => {
-    test.skip(server, () => undefined)
-  })
-} else {
+s3Suite('the golden recipe with its store in a bucket', (server) => {
   const { shard_size, max_seq_len, files } = expected.runs[0]!
   const location = newLocation()
   const sizes = ['--set', `shardTokens=${shard_size}`, '--set', `maxSeqLen=${max_seq_len}`]
@@ -74,7 +68,7 @@ if (typeof server === 'string') {
     expect(report).toMatchObject({ published: 'written', stages: { cached: 0 } })
   })
 
-  describe(`a build with its store in a bucket (${server.kind})`, () => {
+  describe('a build with its store in a bucket', () => {
     test('gives the bytes of the reference, and the manifest of a store in a folder', async () => {
       const { 'manifest.json': manifest, 'provenance.jsonl': _, ...written } = outputOf(here.out)
       expect(written).toEqual(digests)
@@ -183,4 +177,4 @@ if (typeof server === 'string') {
       expect(ended.stderr + ended.stdout).not.toContain(SECRET)
     })
   })
-}
+})

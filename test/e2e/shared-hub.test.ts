@@ -1,16 +1,10 @@
 /** The whole nanochat mixture on real datasets, where they are at hand (../shared/hub): the reference's bytes. */
 
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
-import { buildOn, fixtures, ok, outputOf, projectRoot, serve, temporaryFolder } from './cli.ts'
-
-const realHub = join(projectRoot, '..', 'shared', 'hub')
-const there = existsSync(join(realHub, 'datasets'))
-if (!there)
-  process.stderr.write(
-    `SKIPPED: no real datasets at ${realHub}; the build is only held against the small golden ones\n`,
-  )
+import { expect, test } from 'vitest'
+import { sharedHub, sharedSuite } from '../shared.ts'
+import { buildOn, fixtures, ok, outputOf, serve, temporaryFolder } from './cli.ts'
 
 interface Expected {
   readonly sizes: Readonly<Record<'simple_spelling' | 'spelling_bee' | 'mmlu_stop' | 'gsm8k_stop', number>>
@@ -21,7 +15,7 @@ interface Expected {
   }[]
 }
 
-describe.skipIf(!there)('the real mixture', () => {
+sharedSuite('the real mixture', () => {
   const { sizes, runs } = JSON.parse(
     readFileSync(join(fixtures, 'shared-hub-expected.json'), 'utf8'),
   ) as Expected
@@ -34,7 +28,7 @@ describe.skipIf(!there)('the real mixture', () => {
       sources: { phrasebook: unknown }
     }
     writeFileSync(join(folder, 'phrasebook.json'), JSON.stringify(vectors.sources.phrasebook))
-    const words = join(realHub, 'words', 'words_alpha.txt')
+    const words = join(sharedHub, 'words', 'words_alpha.txt')
     const recipe = {
       kind: 'sft',
       name: 'real',
@@ -61,7 +55,7 @@ describe.skipIf(!there)('the real mixture', () => {
     const path = join(folder, 'recipe.yaml')
     writeFileSync(path, JSON.stringify(recipe))
     const store = join(folder, 'store')
-    const env = { HF_ENDPOINT: (await serve(realHub)).url }
+    const env = { HF_ENDPOINT: (await serve(sharedHub)).url }
     for (const { max_seq_len, shard_size, files } of runs) {
       const out = join(folder, `out-${max_seq_len}`)
       const args = [

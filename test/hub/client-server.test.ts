@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -8,6 +7,7 @@ import { findSplit } from '../../hub/client/find-split.ts'
 import { createHub, type Hub } from '../../hub/client/hub.ts'
 import { hubSettings } from '../../hub/client/settings.ts'
 import { type HubServer, startHubServer } from '../../hub/server/index.ts'
+import { sharedHub, sharedSuite } from '../shared.ts'
 import { bytesOf } from './fault-server.ts'
 
 let folder: string
@@ -122,12 +122,10 @@ describe("the project's own hub server", () => {
   })
 })
 
-// Whole real datasets (`datasets/<org>/<name>/<files>`), for those who have them: beside the project, or in a folder named.
-const real = process.env['SHARDMILL_TEST_HUB'] ?? join(import.meta.dirname, '../../../shared/hub')
-describe.runIf(existsSync(join(real, 'datasets')))('real datasets in the layout of the hub', () => {
+sharedSuite('real datasets in the layout of the hub', () => {
   let served: HubServer
   beforeAll(async () => {
-    served = await startHubServer(real)
+    served = await startHubServer(sharedHub)
   })
   afterAll(() => served.close())
 
@@ -144,7 +142,7 @@ describe.runIf(existsSync(join(real, 'datasets')))('real datasets in the layout 
     const [file] = found.files
     const got = join(folder, 'real', `${repo}-${subset}-${split}`)
     await downloadFile(hubAt(served.url), file!, { partPath: got })
-    const original = await readFile(join(real, 'datasets', repo, file!.path))
+    const original = await readFile(join(sharedHub, 'datasets', repo, file!.path))
     expect((await readFile(got)).equals(original)).toBe(true)
   })
 })

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { openByteSource, openParquet } from '../../parquet/index.ts'
+import { sharedHub, sharedSuite } from '../shared.ts'
 import { digestOf, readAll, readableColumns } from './values.ts'
 
 const folder = join(import.meta.dirname, '../fixtures/parquet')
@@ -63,12 +64,11 @@ describe('files of other writers (apache/parquet-testing)', () => {
   })
 })
 
-const hub = join(import.meta.dirname, '../../../shared/hub')
 const digests = JSON.parse(readFileSync(join(folder, 'hub-digests.json'), 'utf8')) as Record<string, string>
 
-describe.skipIf(!existsSync(hub))('real datasets (skipped: there is no ../shared/hub here)', () => {
+sharedSuite('real datasets through our Parquet reader', () => {
   test.each(Object.entries(digests))('%s equals pyarrow value for value', async (path, digest) => {
-    const source = openByteSource(join(hub, path), path)
+    const source = openByteSource(join(sharedHub, path), path)
     try {
       const file = await openParquet(source)
       expect(await digestOf(file, readableColumns(file))).toBe(digest)

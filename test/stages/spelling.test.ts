@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { existsSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import {
   createSimpleSpelling,
@@ -13,6 +14,7 @@ import {
   parsePhrasebook,
 } from '../../stages/sources/spelling/phrasebook.ts'
 import { parseWords } from '../../stages/sources/spelling/words.ts'
+import { sharedHub, sharedSuite } from '../shared.ts'
 
 interface Part {
   type: string
@@ -200,12 +202,9 @@ test('a generator without words is refused', () => {
 })
 
 /** The reference's own word list; not in the repository (4 MB). */
-const realList = new URL('../../../shared/hub/words/words_alpha.txt', import.meta.url)
-if (!existsSync(realList)) {
-  console.warn('SKIPPED: the hashes of the real word list need ../shared/hub/words/words_alpha.txt')
-}
+const realList = join(sharedHub, 'words', 'words_alpha.txt')
 
-describe.skipIf(!existsSync(realList))('the real word list', () => {
+sharedSuite('the real word list', () => {
   const v = vectors<Record<string, unknown>>('spelling-upstream-hashes')
   const load = () => parseWords(readFileSync(realList), 'words_alpha.txt')
 

@@ -14,14 +14,13 @@ import { eachRecord, listStore } from '../../store/list.ts'
 import { blobPath } from '../../store/s3/address.ts'
 import { collect, makeBuild, makeRecord, namesIn, noise, startNode, temporaryFolder } from './helpers.ts'
 import { type FaultProxy, startFaultProxy } from './s3-fault-proxy.ts'
-import { findS3Server } from './s3-server.ts'
+import { s3Suite } from './s3-server.ts'
 import { backdoor, newLocation, openS3 } from './s3-support.ts'
 
 const MIB = 1 << 20
 /** Three parts, the last one odd. */
 const LARGE = noise(40 * MIB + 12_345)
 const SECOND_PART = /partNumber=2/
-const server = await findS3Server()
 
 async function allFiles(folder: string): Promise<string[]> {
   if (!existsSync(folder)) return []
@@ -32,13 +31,7 @@ async function allFiles(folder: string): Promise<string[]> {
 const bytesIn = async (folder: string) =>
   (await allFiles(folder)).reduce((sum, path) => sum + statSync(path).size, 0)
 
-if (typeof server === 'string') {
-  describe('the store in a bucket', () => {
-    test.skip(server, () => undefined)
-  })
-} else {
-  const { endpoint } = server
-
+s3Suite('the store in a bucket', ({ endpoint }) => {
   async function behindProxy(env: NodeJS.ProcessEnv = {}, leaseTimes?: LeaseTimes) {
     const location = newLocation()
     const proxy = await startFaultProxy(endpoint)
@@ -486,4 +479,4 @@ if (typeof server === 'string') {
       await Promise.all([store.close(), silent.close()])
     })
   })
-}
+})

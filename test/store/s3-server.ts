@@ -2,7 +2,7 @@
  * A real S3 server for the tests, from wherever one can be had: an address in SHARDMILL_TEST_S3_ENDPOINT (with
  * credentials in the environment), moto on this machine (`moto_server` on PATH, or the Python that
  * SHARDMILL_TEST_PYTHON names), gofakes3 built by Go, or moto from pip. What is built or installed is kept in
- * node_modules/.cache.
+ * node_modules/.cache. Where none can be had the suites are left out, loudly; on CI that is a failure.
  */
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
@@ -12,10 +12,12 @@ import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { afterAll } from 'vitest'
+import { afterAll, describe } from 'vitest'
 
 const run = promisify(execFile)
-const CACHE = fileURLToPath(new URL('../../node_modules/.cache/shardmill-tests', import.meta.url))
+const CACHE =
+  process.env['SHARDMILL_TEST_CACHE'] ??
+  fileURLToPath(new URL('../../node_modules/.cache/shardmill-tests', import.meta.url))
 const GOFAKES3 = 'github.com/johannesboyne/gofakes3/cmd/gofakes3@v1.2.0'
 const MOTO = 'moto[server]==5.1.17'
 const SETTLING_MS = 60_000
@@ -32,8 +34,8 @@ afterAll(() => {
   for (const child of started) child.kill('SIGKILL')
 })
 
-/** The server, with the tests' bucket made; or, in words, why there is none. With CI=true that is a failure. */
-export async function findS3Server(): Promise<S3Server | string> {
+/** The server, with the tests' bucket made; or, in words, why there is none. */
+async function findS3Server(): Promise<S3Server | string> {
   const tried: string[] = []
   const given = process.env['SHARDMILL_TEST_S3_ENDPOINT']
   // A server of our own asks for no particular credentials.
@@ -50,10 +52,7 @@ export async function findS3Server(): Promise<S3Server | string> {
       tried.push(`${name}: ${error instanceof Error ? error.message.split('\n')[0] : String(error)}`)
     }
   }
-  const why = `no S3 server could be had (${tried.join('; ')}); set SHARDMILL_TEST_S3_ENDPOINT to one`
-  if (process.env['CI'] === 'true') throw new Error(why)
-  process.stderr.write(`\nLEFT OUT: the tests of the store in a bucket: ${why}\n`)
-  return why
+  return `no S3 server could be had (${tried.join('; ')}); set SHARDMILL_TEST_S3_ENDPOINT to one`
 }
 
 type Command = (port: number) => readonly string[]
@@ -154,4 +153,18 @@ async function ready(server: S3Server): Promise<S3Server> {
     client.destroy()
   }
   return server
+}
+
+const found = await findS3Server()
+
+/** A suite that needs the server. */
+export function s3Suite(name: string, suite: (server: S3Server) => void): void {
+  if (typeof found !== 'string') {
+    describe(`${name} (${found.kind})`, () => suite(found))
+    return
+  }
+  if (process.env['CI'] === 'true') throw new Error(`${name}: ${found}; on CI the S3 suites must run`)
+  console.warn(`LEFT OUT: ${name}: ${found}`)
+  // Its tests are counted as skipped by their names; none of them runs.
+  describe.skip(`${name} (left out: ${found})`, () => suite({ kind: 'none', endpoint: 'http://127.0.0.1:9' }))
 }

@@ -1,19 +1,13 @@
+/** The contract of every store, held by the one in a bucket. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, test } from 'vitest'
 import { testStore } from '../contract/store.ts'
 import { namesIn, temporaryFolder } from './helpers.ts'
-import { findS3Server } from './s3-server.ts'
+import { s3Suite } from './s3-server.ts'
 import { backdoor, newLocation, openS3 } from './s3-support.ts'
 
-const server = await findS3Server()
-
-if (typeof server === 'string') {
-  describe('the store in a bucket', () => {
-    test.skip(server, () => undefined)
-  })
-} else {
-  testStore(`S3Store (${server.kind})`, async () => {
+s3Suite('the store in a bucket', (server) => {
+  testStore('S3Store', async () => {
     const location = newLocation()
     const cacheHome = temporaryFolder()
     // Two processes of one machine: they share its cache.
@@ -37,4 +31,4 @@ if (typeof server === 'string') {
       },
     }
   })
-}
+})

@@ -1,5 +1,5 @@
 /** The real datasets, where ../shared/hub has them: their rows, and HumanEval's own solutions against its tests. */
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -16,17 +16,15 @@ import {
   type Task,
   type TaskContext,
 } from '../../tasks/index.ts'
+import { sharedHub, sharedSuite } from '../shared.ts'
 import { hasPython } from './python.ts'
 
-const hub = join(import.meta.dirname, '../../../shared/hub')
-if (!existsSync(hub)) console.warn('SKIPPED: the tests of the real datasets need ../shared/hub')
-
-describe.runIf(existsSync(hub))('real datasets', () => {
+sharedSuite('tasks of real datasets', () => {
   const folder = mkdtempSync(join(tmpdir(), 'shardmill-real-'))
   let server: HubServer
   let context: TaskContext
   beforeAll(async () => {
-    server = await startHubServer(hub, {})
+    server = await startHubServer(sharedHub, {})
     context = {
       store: join(folder, 'store'),
       env: { HF_ENDPOINT: server.url, HF_HUB_DISABLE_IMPLICIT_TOKEN: '1' },

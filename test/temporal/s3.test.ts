@@ -1,7 +1,7 @@
 /** Builds on Temporal whose store is a bucket: workers that share nothing but it, one killed, the same bytes. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, expect, test } from 'vitest'
 import {
   type Bench,
   bench,
@@ -16,7 +16,7 @@ import {
   serve,
   temporaryFolder,
 } from '../e2e/cli.ts'
-import { findS3Server } from '../store/s3-server.ts'
+import { s3Suite } from '../store/s3-server.ts'
 import { backdoor, newLocation } from '../store/s3-support.ts'
 import { stageEvents } from './histories.ts'
 import {
@@ -32,14 +32,8 @@ import {
 /** Must show up nowhere. */
 const planted = 'planted-secret-0123456789'
 
-const s3 = await findS3Server()
-
-if (typeof s3 === 'string') {
-  describe.skip(`builds on Temporal with their store in a bucket (left out: ${s3})`, () => {
-    test('not here', () => undefined)
-  })
-} else {
-  temporalSuite(`builds on Temporal with their store in a bucket (${s3.kind})`, () => {
+s3Suite('builds on Temporal with their store in a bucket', (s3) => {
+  temporalSuite('several workers', () => {
     let server: TestServer
     let hub: Awaited<ReturnType<typeof serve>>
     let inProcess: Record<string, string>
@@ -132,4 +126,4 @@ if (typeof s3 === 'string') {
       await stopWorker(other)
     }, 180_000)
   })
-}
+})
