@@ -28,6 +28,7 @@ import {
   hashHandle,
   list,
   makeFolder,
+  makeReadOnly,
   openNew,
   readSmallFile,
   remove,
@@ -40,30 +41,17 @@ import {
   writeAll,
 } from './fs-calls.ts'
 import { isFullDisk, naming } from './fs-errors.ts'
-import { type Expected, importIntoStore } from './import-file.ts'
+import { type Expected, type ImportTarget, importFile } from './import-file.ts'
 import { foldersOf, type Layout, layoutOf, VERSION } from './layout.ts'
 import { LEASE_TIMES, type Lease, type LeaseTimes, takeLease } from './leases.ts'
 import type { Holdings, ManagedStore } from './managed-store.ts'
-import {
-  encodeBuildRecord,
-  encodeStageRecord,
-  type KeyOf,
-  outputFault,
-  outputFaultText,
-  type Parsed,
-  parseBuildRecord,
-  parseStageRecord,
-} from './record-files.ts'
+import { type RecordOptions, RecordStore } from './records.ts'
 import { leaveScratch, openScratch } from './scratch.ts'
 import { sweepDead } from './sweep.ts'
-import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord } from './types.ts'
+import type { BlobRef, BlobWriter, Digest, ReadOptions } from './types.ts'
 import { type BuildLeaseOptions, takeBuildLease } from './using.ts'
 
-export interface FileStoreOptions {
-  /** Recomputes a record's key; a record that does not hash to its key is damaged, that is, a miss. */
-  readonly keyOf?: KeyOf
-  /** Told of what is set right by itself: a damaged record that counts as a miss, and the like. */
-  readonly onWarning?: (message: string) => void
+export interface FileStoreOptions extends RecordOptions {
   /** Look only: makes no folder, takes no lease; a store that does not exist is an empty one. */
   readonly readOnly?: boolean
   /** For tests: other intervals for heartbeats. */
@@ -142,18 +130,15 @@ async function tag(layout: Layout, owner: string): Promise<void> {
   await writeTag(alone ? layout.root : layout.base, temporaryPath(layout, owner))
 }
 
-/** A record is touched when it is used, but not more often than this: gc's `olderThanMs` goes by it. */
-const TOUCH_AFTER_MS = 3_600_000
 /** Below this a blob that seems stored already is compared instead of written again. */
 const COMPARE_UP_TO = 1 << 20
 
-class FolderStore implements FileStore {
+class FolderStore extends RecordStore implements FileStore {
   readonly name: string
   readonly layout: Layout
   readonly readOnly: boolean
   readonly leaseTimes: LeaseTimes
   readonly holdings: Holdings
-  readonly #options: FileStoreOptions
   readonly #publisher = new Publisher()
   readonly #scratch = new Map<string, Promise<string>>()
   readonly #leases = new Set<Lease>()
@@ -161,11 +146,11 @@ class FolderStore implements FileStore {
   #closed = false
 
   constructor(layout: Layout, options: FileStoreOptions) {
+    super({ ...layout, shown: (path) => path }, options)
     this.layout = layout
     this.name = layout.root
     this.readOnly = options.readOnly ?? false
     this.leaseTimes = options.leaseTimes ?? LEASE_TIMES
-    this.#options = options
     this.holdings = fileHoldings(this)
   }
 
@@ -240,53 +225,35 @@ class FolderStore implements FileStore {
   }
 
   importFile(path: string, expect: Expected = {}): Promise<BlobRef> {
-    return this.#writing(async () => {
-      const owner = (await this.member()).token
-      return importIntoStore(this.layout, this.#publisher, owner, path, expect)
-    })
-  }
-
-  async getRecord(key: Digest): Promise<StageRecord | undefined> {
-    const path = this.layout.record(key)
-    const parsed = await this.parseRecordFile(key)
-    if (parsed === undefined) return undefined
-    if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
-    const fault = await outputFault(parsed.value, (digest) => this.statBlob(digest))
-    if (fault !== undefined) return this.#miss(path, outputFaultText(fault))
-    await this.#touch(path)
-    return parsed.value
-  }
-
-  #miss(path: string, why: string): undefined {
-    this.#options.onWarning?.(`${path}: not used, ${why}; the stage runs again`)
-    return undefined
-  }
-
-  async #touch(path: string): Promise<void> {
-    if (this.readOnly) return
-    try {
-      const used = await statIfThere(path)
-      if (used !== undefined && Math.abs(Date.now() - used.mtimeMs) > TOUCH_AFTER_MS) {
-        await setTimes(path, new Date())
-      }
-    } catch {
-      // only a note for gc: not worth a failure
+    const { layout } = this
+    const target: ImportTarget = {
+      layout,
+      sizeOf: (digest) => statBlobFile(layout.blob(digest)),
+      createBlob: () => this.createBlob(),
+      moveIn: async (_handle, path, { digest, bytes }) => {
+        try {
+          await this.#publisher.publish(path, layout.blob(digest))
+          // Not before: a part file left by a crash in between must stay writable for whoever goes on with it.
+          await makeReadOnly(layout.blob(digest))
+        } catch (error) {
+          // Another importer of the same file was quicker: its blob is ours.
+          const isThere = errno(error) === 'ENOENT' && (await statBlobFile(layout.blob(digest))) === bytes
+          if (!isThere) throw error
+        }
+      },
     }
+    return this.#writing(() => importFile(target, path, expect))
   }
 
-  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined> {
-    return this.#parse(this.layout.record(key), (bytes) => parseStageRecord(bytes, key, this.#options.keyOf))
-  }
-
-  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined> {
-    return this.#parse(this.layout.build(id), (bytes) => parseBuildRecord(bytes, id))
-  }
-
-  #parse<T>(path: string, parse: (bytes: Buffer) => Parsed<T>): Promise<Parsed<T> | undefined> {
+  protected readSmall(path: string): ReturnType<RecordStore['readSmall']> {
     return naming(this.layout.root, async () => {
-      let bytes: Buffer
       try {
-        bytes = await readSmallFile(path)
+        return {
+          kind: 'read',
+          bytes: await readSmallFile(path),
+          usedMs: async () => (await statIfThere(path))?.mtimeMs,
+          renew: () => setTimes(path, new Date()),
+        }
       } catch (error) {
         const code = errno(error) ?? ''
         if (code === 'ENOENT') return undefined
@@ -295,34 +262,10 @@ class FolderStore implements FileStore {
         }
         throw error
       }
-      return parse(bytes)
     })
   }
 
-  async putRecord(record: StageRecord): Promise<void> {
-    const bytes = encodeStageRecord(record, this.#options.keyOf)
-    const fault = await outputFault(record, (digest) => this.statBlob(digest))
-    if (fault !== undefined) {
-      const { ref, found } = fault
-      if (found === undefined) throw missingBlob(this.layout, ref.digest)
-      throw corruptBlob(this.layout, ref.digest, `it has ${found} bytes, its maker wrote ${ref.bytes}`)
-    }
-    await this.#putFile(this.layout.record(record.key), bytes)
-  }
-
-  async putBuild(build: BuildRecord): Promise<void> {
-    await this.#putFile(this.layout.build(build.id), encodeBuildRecord(build))
-  }
-
-  async getBuild(id: Digest): Promise<BuildRecord | undefined> {
-    const parsed = await this.parseBuildFile(id)
-    if (parsed === undefined || parsed.kind === 'ok') return parsed?.value
-    this.#options.onWarning?.(`${this.layout.build(id)}: not used, ${parsed.why}`)
-    return undefined
-  }
-
-  /** A small file, durable before it has its name. */
-  #putFile(path: string, bytes: Uint8Array): Promise<void> {
+  protected writeSmall(path: string, bytes: Uint8Array): Promise<void> {
     return this.#writing(async () => {
       const temporary = temporaryPath(this.layout, (await this.member()).token)
       try {

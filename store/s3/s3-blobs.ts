@@ -21,18 +21,14 @@ import {
   closeQuietly,
   errno,
   type FileHandle,
-  hashHandle,
   makeHandleReadOnly,
   openNew,
   openToRead,
-  READ_CHUNK,
-  readAt,
   removeIfThere,
-  statHandle,
   syncFile,
   writeAll,
 } from '../fs-calls.ts'
-import { checkExpected, type Expected, isOwnScratch } from '../import-file.ts'
+import { type Expected, type ImportTarget, importFile } from '../import-file.ts'
 import type { BlobRef, BlobWriter, Digest, ReadOptions } from '../types.ts'
 import { blobPath, FOLDERS } from './address.ts'
 import type { BlobCache } from './blob-cache.ts'
@@ -239,78 +235,23 @@ export class S3Blobs {
     })
   }
 
-  async importFile(path: string, expect: Expected): Promise<BlobRef> {
+  importFile(path: string, expect: Expected): Promise<BlobRef> {
+    const target: ImportTarget = {
+      layout: this.#local.layout,
+      sizeOf: (digest) => this.size(digest),
+      createBlob: () => this.writer(),
+      moveIn: async (handle, path, ref) => {
+        const etag = await this.#send(ref, this.#sourceOf(handle, ref))
+        // Not before: a part file left by a crash in between must stay writable for whoever goes on with it.
+        await makeHandleReadOnly(handle)
+        await this.#cache.keep(path, ref.digest, etag)
+      },
+    }
     return this.#local.naming(async () => {
-      let handle: FileHandle
-      try {
-        handle = await openToRead(path)
-      } catch (error) {
-        if (errno(error) !== 'ENOENT') throw error
-        return this.#alreadyThere(path, expect)
-      }
-      try {
-        const stats = await statHandle(handle)
-        if (!stats.isFile())
-          throw new ShardmillError('BAD_FILE', 'is not a regular file', { at: { file: path } })
-        if (expect.bytes !== undefined) checkExpected(path, { bytes: expect.bytes }, { bytes: stats.size })
-        // The scratch folder is made with the lease that names its owner.
-        await this.#local.owner()
-        if (await this.#isOwnScratch(path)) return await this.#moveIn(handle, path, expect)
-        return await this.#copyIn(handle, path, expect)
-      } finally {
-        await closeQuietly(handle)
-      }
+      // The scratch folder is made with the lease that names its owner.
+      await this.#local.owner()
+      return importFile(target, path, expect)
     })
-  }
-
-  /** False also when another importer of the same file was quicker and it is gone. */
-  async #isOwnScratch(path: string): Promise<boolean> {
-    try {
-      return await isOwnScratch(this.#local.layout, path)
-    } catch (error) {
-      if (errno(error) === 'ENOENT') return false
-      throw error
-    }
-  }
-
-  async #moveIn(handle: FileHandle, path: string, expect: Expected): Promise<BlobRef> {
-    const found = await hashHandle(handle)
-    checkExpected(path, expect, found)
-    await syncFile(handle)
-    const etag = await this.#send(found, this.#sourceOf(handle, found))
-    // Not before: a part file left by a crash in between must stay writable for whoever goes on with it.
-    await makeHandleReadOnly(handle)
-    await this.#cache.keep(path, found.digest, etag)
-    return found
-  }
-
-  /** A user's own file may change while it is read: what is sent is a copy. */
-  async #copyIn(handle: FileHandle, path: string, expect: Expected): Promise<BlobRef> {
-    if (expect.digest !== undefined) checkExpected(path, expect, await hashHandle(handle))
-    const writer = await this.writer()
-    try {
-      const piece = Buffer.allocUnsafeSlow(READ_CHUNK)
-      for (;;) {
-        const got = await readAt(handle, piece, writer.bytes)
-        await writer.write(piece.subarray(0, got))
-        if (got < piece.length) break
-      }
-      checkExpected(path, expect, { bytes: writer.bytes })
-      return await writer.commit()
-    } finally {
-      await writer.abort()
-    }
-  }
-
-  /** The file is gone; that is fine when what it held is known and stored, as after a crash or a race. */
-  async #alreadyThere(path: string, expect: Expected): Promise<BlobRef> {
-    if (expect.digest !== undefined) {
-      const bytes = await this.size(expect.digest)
-      if (bytes !== undefined && (expect.bytes === undefined || expect.bytes === bytes)) {
-        return { digest: expect.digest, bytes }
-      }
-    }
-    throw new ShardmillError('NOT_FOUND', 'the file does not exist', { at: { file: path } })
   }
 
   async discard(digest: Digest): Promise<void> {

@@ -5,37 +5,23 @@
  */
 
 import { ShardmillError } from '../../errors/index.ts'
-import { corruptBlob, missingBlob } from '../blob-files.ts'
 import { VERSION } from '../layout.ts'
 import type { Lease, LeaseTimes } from '../leases.ts'
 import type { Holdings, ManagedStore } from '../managed-store.ts'
-import {
-  encodeBuildRecord,
-  encodeStageRecord,
-  type KeyOf,
-  outputFault,
-  outputFaultText,
-  type Parsed,
-  parseBuildRecord,
-  parseStageRecord,
-} from '../record-files.ts'
-import type { BlobRef, BlobWriter, BuildRecord, Digest, ReadOptions, StageRecord } from '../types.ts'
+import { type RecordOptions, RecordStore } from '../records.ts'
+import type { BlobRef, BlobWriter, Digest, ReadOptions } from '../types.ts'
 import { type BuildLeaseOptions, takeBuildLeaseOn } from '../using.ts'
 import { buildPath, parseS3Address, recordPath } from './address.ts'
 import { BlobCache, type CacheBounds } from './blob-cache.ts'
 import { connect } from './connection.ts'
 import { LocalArea } from './local-area.ts'
-import { type ObjectFacts, S3Objects } from './objects.ts'
+import { S3Objects } from './objects.ts'
 import { S3Blobs } from './s3-blobs.ts'
 import { s3Holdings } from './s3-holdings.ts'
 import { S3_LEASE_TIMES, s3LeaseBoard } from './s3-leases.ts'
 import { cacheBounds, cacheFolder } from './settings.ts'
 
-export interface S3StoreOptions {
-  /** Recomputes a record's key; a record that does not hash to its key is damaged, that is, a miss. */
-  readonly keyOf?: KeyOf
-  /** Told of what is set right by itself: a damaged record that counts as a miss, and the like. */
-  readonly onWarning?: (message: string) => void
+export interface S3StoreOptions extends RecordOptions {
   /** Look only: takes no lease, writes nothing to the bucket. */
   readonly readOnly?: boolean
   readonly env?: NodeJS.ProcessEnv
@@ -72,16 +58,13 @@ export async function openS3Store(location: string, options: S3StoreOptions = {}
   return new BucketStore(objects, local, new BlobCache(local.layout, bounds), options)
 }
 
-/** A record is renewed when it is used, but not more often than this: gc's `olderThanMs` goes by its time. */
-const TOUCH_AFTER_MS = 3_600_000
 /** No record is larger: what is, is none. */
 const MOST_RECORD_BYTES = 256 << 20
 
-class BucketStore implements ManagedStore {
+class BucketStore extends RecordStore implements ManagedStore {
   readonly name: string
   readonly readOnly: boolean
   readonly holdings: Holdings
-  readonly #options: S3StoreOptions
   readonly #objects: S3Objects
   readonly #local: LocalArea
   readonly #blobs: S3Blobs
@@ -90,12 +73,14 @@ class BucketStore implements ManagedStore {
   #closed = false
 
   constructor(objects: S3Objects, local: LocalArea, cache: BlobCache, options: S3StoreOptions) {
+    const blobs = new S3Blobs(objects, local, cache)
+    const shown = (path: string) => `${objects.address.url}/${path}`
+    super({ ...blobs.places, record: recordPath, build: buildPath, shown }, options)
     this.name = objects.address.url
     this.readOnly = options.readOnly ?? false
-    this.#options = options
     this.#objects = objects
     this.#local = local
-    this.#blobs = new S3Blobs(objects, local, cache)
+    this.#blobs = blobs
     this.#leaseTimes = options.leaseTimes ?? S3_LEASE_TIMES
     this.holdings = s3Holdings({
       objects,
@@ -135,68 +120,22 @@ class BucketStore implements ManagedStore {
     return this.#writing(() => this.#blobs.importFile(path, expect))
   }
 
-  async getRecord(key: Digest): Promise<StageRecord | undefined> {
-    const path = recordPath(key)
+  protected async readSmall(path: string): ReturnType<RecordStore['readSmall']> {
     const found = await this.#objects.getBytes(path, MOST_RECORD_BYTES)
-    if (found === undefined) return undefined
-    const parsed = parseStageRecord(found.bytes, key, this.#options.keyOf)
-    if (parsed.kind !== 'ok') return this.#miss(path, parsed.why)
-    const fault = await outputFault(parsed.value, (digest) => this.statBlob(digest))
-    if (fault !== undefined) return this.#miss(path, outputFaultText(fault))
-    await this.#touch(path, found)
-    return parsed.value
+    return (
+      found && {
+        kind: 'read',
+        bytes: found.bytes,
+        usedMs: async () => found.mtimeMs,
+        renew: () => this.#objects.copy(path, path, found),
+      }
+    )
   }
 
-  #miss(path: string, why: string): undefined {
-    this.#options.onWarning?.(`${this.name}/${path}: not used, ${why}; the stage runs again`)
-    return undefined
-  }
-
-  async #touch(path: string, facts: ObjectFacts): Promise<void> {
-    if (this.readOnly || Math.abs(Date.now() - facts.mtimeMs) <= TOUCH_AFTER_MS) return
-    // Only a note for gc: not worth a failure.
-    await this.#objects.copy(path, path, facts).catch(() => undefined)
-  }
-
-  parseRecordFile(key: Digest): Promise<Parsed<StageRecord> | undefined> {
-    return this.#parse(recordPath(key), (bytes) => parseStageRecord(bytes, key, this.#options.keyOf))
-  }
-
-  parseBuildFile(id: Digest): Promise<Parsed<BuildRecord> | undefined> {
-    return this.#parse(buildPath(id), (bytes) => parseBuildRecord(bytes, id))
-  }
-
-  async #parse<T>(path: string, parse: (bytes: Buffer) => Parsed<T>): Promise<Parsed<T> | undefined> {
-    const found = await this.#objects.getBytes(path, MOST_RECORD_BYTES)
-    return found === undefined ? undefined : parse(found.bytes)
-  }
-
-  async putRecord(record: StageRecord): Promise<void> {
-    const bytes = encodeStageRecord(record, this.#options.keyOf)
-    const fault = await outputFault(record, (digest) => this.statBlob(digest))
-    if (fault !== undefined) {
-      const { ref, found } = fault
-      if (found === undefined) throw missingBlob(this.#blobs.places, ref.digest)
-      throw corruptBlob(this.#blobs.places, ref.digest, `it has ${found} bytes, its maker wrote ${ref.bytes}`)
-    }
-    await this.#putJson(recordPath(record.key), bytes)
-  }
-
-  async putBuild(build: BuildRecord): Promise<void> {
-    await this.#putJson(buildPath(build.id), encodeBuildRecord(build))
-  }
-
-  #putJson(path: string, bytes: Uint8Array): Promise<void> {
+  protected writeSmall(path: string, bytes: Uint8Array): Promise<void> {
     return this.#writing(async () => {
       await this.#objects.put(path, bytes, { contentType: 'application/json' })
     })
-  }
-
-  async getBuild(id: Digest): Promise<BuildRecord | undefined> {
-    const parsed = await this.parseBuildFile(id)
-    if (parsed === undefined || parsed.kind === 'ok') return parsed?.value
-    this.#options.onWarning?.(`${this.name}/${buildPath(id)}: not used, ${parsed.why}`)
-    return undefined
   }
 
   scratch(name: string): Promise<string> {
