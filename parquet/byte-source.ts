@@ -8,6 +8,8 @@ export interface ByteSource {
   readonly size: number
   /** Exactly `length` bytes from `offset`; BAD_FILE when the file does not have them. The caller may keep them. */
   read(offset: number, length: number): Uint8Array
+  /** The same into memory that is there; for sources that can do so without an array of their own. */
+  readInto?(bytes: Uint8Array, offset: number): void
 }
 
 /** Opens a file for reading. Errors: NOT_FOUND when there is none, BAD_FILE when it cannot be read. */
@@ -25,20 +27,29 @@ export function openByteSource(path: string, name: string): ByteSource & { close
     closeSync(fd)
     throw error
   }
+  const readInto = (bytes: Uint8Array, offset: number) => {
+    const { length } = bytes
+    for (let done = 0; done < length; ) {
+      const got = attempt(name, () => readSync(fd, bytes, done, length - done, offset + done))
+      if (got === 0) throw endsEarly(name, offset, length, offset + done)
+      done += got
+    }
+  }
+  const check = (offset: number, length: number) => {
+    if (!(offset >= 0 && length >= 0 && offset + length <= size)) throw endsEarly(name, offset, length, size)
+  }
   return {
     name,
     size,
     read(offset, length) {
-      if (!(offset >= 0 && length >= 0 && offset + length <= size))
-        throw endsEarly(name, offset, length, size)
+      check(offset, length)
       const bytes = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
-      let done = 0
-      while (done < length) {
-        const got = attempt(name, () => readSync(fd, bytes, done, length - done, offset + done))
-        if (got === 0) throw endsEarly(name, offset, length, offset + done)
-        done += got
-      }
+      readInto(bytes, offset)
       return bytes
+    },
+    readInto(bytes, offset) {
+      check(offset, bytes.length)
+      readInto(bytes, offset)
     },
     close() {
       if (open) closeSync(fd)

@@ -41,6 +41,8 @@ export interface ReadOptions {
   readonly batchBytes?: number
   /** At most so many rows in a batch (default and most 65,536). */
   readonly batchRows?: number
+  /** A batch is good only until the next one is asked for; its memory is used again. */
+  readonly reuse?: boolean
 }
 
 const defaultBatchBytes = 4 * 1024 * 1024
@@ -101,13 +103,14 @@ async function* readGroup(
   options: ReadOptions,
 ): AsyncGenerator<ColumnBatch, void, void> {
   const where = { file: source.name, rowGroup: index }
-  const readers = await openLeaves(source, group, where, plans)
+  const readers = await openLeaves(source, group, where, plans, options.reuse ?? false)
   const batchBytes = Math.max(1, options.batchBytes ?? defaultBatchBytes)
   const batchRows = Math.max(1, Math.min(maxBatchRows, options.batchRows ?? maxBatchRows))
   const rowBytes =
     readers.reduce((sum, reader) => sum + group.chunks[reader.leaf.index]!.uncompressed, 0) / group.rows
   const target = Math.max(1, Math.min(batchRows, Math.floor(batchBytes / Math.max(rowBytes, 1))))
   for (let done = 0; done < group.rows; ) {
+    for (const reader of readers) reader.takeBack()
     let rows = Math.min(target, group.rows - done)
     for (const reader of readers) {
       guard({ ...where, column: reader.leaf.path }, () => {
@@ -144,6 +147,7 @@ async function* readGroup(
       if (reader.rows > 0 || !reader.ended)
         throw new Damage(`it has more rows than its row group’s ${group.rows}`)
     })
+    reader.close()
   }
 }
 
@@ -153,13 +157,14 @@ async function openLeaves(
   group: RowGroup,
   where: Where,
   plans: ReadonlyMap<string, Plan>,
+  reuse: boolean,
 ): Promise<LeafReader[]> {
   const leaves = new Map<number, LeafShape>()
   for (const plan of plans.values()) for (const leaf of leavesOf(plan)) leaves.set(leaf.index, leaf)
   const readers: LeafReader[] = []
   for (const leaf of leaves.values()) {
     const decompress = await codecOf(group.chunks[leaf.index]!.codec, { ...where, column: leaf.path })
-    readers.push(new LeafReader(source, group, leaf, decompress))
+    readers.push(new LeafReader(source, group, leaf, decompress, reuse))
   }
   const size = (reader: LeafReader) => group.chunks[reader.leaf.index]!.uncompressed
   return readers.sort((a, b) => size(b) - size(a) || a.leaf.index - b.leaf.index)

@@ -1,3 +1,4 @@
+import { giveBack, takeScratch } from '../memory/scratch.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { Decompress } from './codecs.ts'
 import { Damage } from './damage.ts'
@@ -81,8 +82,12 @@ export class LeafReader {
   #values = new Float64Array(0)
   #valid: Uint8Array | undefined
   #expectedBytes = 64 * 1024
+  readonly #reuse: boolean
+  /** Memory of the batch that was handed out last. */
+  #lent: ArrayBuffer | undefined
 
-  constructor(source: ByteSource, group: RowGroup, leaf: LeafShape, decompress: Decompress) {
+  constructor(source: ByteSource, group: RowGroup, leaf: LeafShape, decompress: Decompress, reuse: boolean) {
+    this.#reuse = reuse
     const chunk = group.chunks[leaf.index]!
     this.leaf = leaf
     this.#pages = new PageStream(source, chunk, leaf, decompress)
@@ -103,6 +108,20 @@ export class LeafReader {
       this.#keepLevels(from, this.#block)
       if (full) return
     }
+  }
+
+  /** What was handed out is looked at no more. */
+  takeBack(): void {
+    if (this.#lent !== undefined) giveBack(this.#lent)
+    this.#lent = undefined
+  }
+
+  /** Lets go of its memory, with that of the last batch. */
+  close(): void {
+    this.takeBack()
+    if (this.#reuse && this.#bytes.length > 0) giveBack(this.#bytes.buffer)
+    this.#bytes = new Uint8Array(0)
+    this.#pages.close()
   }
 
   /** True once every entry of the column has been decoded. */
@@ -140,6 +159,7 @@ export class LeafReader {
       valid: this.#valid?.subarray(slots, this.#slots),
     }
     this.#expectedBytes = Math.max(1024, Math.ceil(size * 1.25))
+    if (this.#reuse && this.#bytes.length > 0) this.#lent = this.#bytes.buffer
     this.#restart()
     if (rest.entries === 0) return taken
     this.rows = rest.rows
@@ -402,8 +422,9 @@ export class LeafReader {
   #growBytes(needed: number): void {
     if (needed > maxRowBytes) throw tooLarge()
     const size = Math.min(maxRowBytes, Math.max(needed, this.#bytes.length * 2, this.#expectedBytes))
-    const bytes = new Uint8Array(Buffer.allocUnsafeSlow(size).buffer)
+    const bytes = new Uint8Array(this.#reuse ? takeScratch(size) : Buffer.allocUnsafeSlow(size).buffer)
     bytes.set(this.#bytes.subarray(0, this.#size))
+    if (this.#reuse && this.#bytes.length > 0) giveBack(this.#bytes.buffer)
     this.#bytes = bytes
   }
 

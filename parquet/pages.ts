@@ -1,4 +1,5 @@
 import { crc32 } from 'node:zlib'
+import { giveBack, takeScratch } from '../memory/scratch.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { Decompress } from './codecs.ts'
 import { Damage, EndOfBytes } from './damage.ts'
@@ -36,6 +37,9 @@ export class PageStream {
   readonly #leaf: LeafShape
   readonly #decompress: Decompress
   #window = new Uint8Array(0)
+  /** Whether the dictionary lies in the window, which must then stay as it is. */
+  #holdsDictionary = false
+  #dictionaryMemory: ArrayBuffer | undefined
   #windowStart = 0
   #position: number
 
@@ -73,7 +77,24 @@ export class PageStream {
     }
   }
 
+  /** Lets go of its memory, and so of what its pages handed out. */
+  close(): void {
+    this.#leaveWindow()
+    if (this.#dictionaryMemory !== undefined) giveBack(this.#dictionaryMemory)
+    this.#dictionaryMemory = undefined
+  }
+
+  /** The pages in the window are read, except perhaps for the dictionary: who asks for a page is done with the last. */
+  #leaveWindow(): void {
+    const { buffer } = this.#window
+    this.#window = new Uint8Array(0)
+    if (this.#holdsDictionary) this.#dictionaryMemory = buffer
+    else giveBack(buffer)
+    this.#holdsDictionary = false
+  }
+
   #dictionaryPage(header: ThriftStruct, bytes: Uint8Array, size: number): DictionaryPage {
+    this.#holdsDictionary = true
     return {
       kind: 'dictionary',
       values: header.size(1),
@@ -172,9 +193,11 @@ export class PageStream {
     let offset = start - this.#windowStart
     if (offset < 0 || offset + length > this.#window.length) {
       const size = Math.min(Math.max(length, readAhead), this.#chunk.end - start)
-      this.#window = new Uint8Array(0)
-      const window = this.#source.read(start, size)
-      this.#window = window as Uint8Array<ArrayBuffer>
+      this.#leaveWindow()
+      const window = new Uint8Array(takeScratch(size), 0, size)
+      if (this.#source.readInto !== undefined) this.#source.readInto(window, start)
+      else window.set(this.#source.read(start, size))
+      this.#window = window
       this.#windowStart = start
       offset = 0
     }

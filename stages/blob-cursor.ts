@@ -1,4 +1,5 @@
 import { ShardmillError } from '../errors/index.ts'
+import { ScratchBytes } from '../memory/scratch.ts'
 import type { Digest } from '../store/types.ts'
 
 /** Takes exact runs of bytes from a stream of chunks. A run starts 8-byte aligned; it is good until the next one. */
@@ -7,7 +8,7 @@ export class BlobCursor {
   private readonly digest: Digest
   private chunk: Uint8Array = new Uint8Array(0)
   private at = 0
-  private run = new Uint8Array(0)
+  private readonly run = new ScratchBytes()
 
   constructor(source: AsyncIterable<Uint8Array>, digest: Digest) {
     this.source = source[Symbol.asyncIterator]()
@@ -16,8 +17,7 @@ export class BlobCursor {
 
   /** The next `length` bytes. */
   async take(length: number): Promise<Uint8Array<ArrayBuffer>> {
-    if (this.run.length < length) this.run = new Uint8Array(length)
-    const bytes = this.run.subarray(0, length)
+    const bytes = this.run.reserve(length, 0).subarray(0, length)
     let filled = 0
     while (filled < length) {
       if (this.at === this.chunk.length) {
@@ -40,8 +40,9 @@ export class BlobCursor {
     return bytes
   }
 
-  /** Lets go of the stream; for those who stop before its end. */
+  /** Lets go of the stream and of the run that was taken last. */
   async close(): Promise<void> {
+    this.run.free()
     await this.source.return?.()
   }
 

@@ -12,6 +12,7 @@
  *            partText u32[parts+1]         byte offsets into text
  *            text u8[textBytes]
  */
+import { ScratchBytes } from '../memory/scratch.ts'
 import type { BlobRef, BlobWriter, Digest, Store } from '../store/types.ts'
 import { BlobCursor } from './blob-cursor.ts'
 
@@ -57,9 +58,10 @@ export class ConversationWriter {
   private messageParts = new Uint32Array(4097)
   private partType = new Uint8Array(4096)
   private partText = new Uint32Array(4097)
-  private text: Uint8Array = new Uint8Array(1 << 20)
+  private readonly textMemory = new ScratchBytes(frameTextBytes)
+  private text = this.textMemory.bytes
   /** The frame as it is written, used again for the next. */
-  private frame = new Uint8Array(0)
+  private readonly frame = new ScratchBytes()
   private frameRowCount = 0
   private messages = 0
   private parts = 0
@@ -153,8 +155,15 @@ export class ConversationWriter {
     if (this.frameRowCount > 0) await this.flush()
     await this.start()
     await this.writer.write(new Uint8Array(headerBytes))
+    this.free()
     onWritten?.()
     return this.writer.commit()
+  }
+
+  private free(): void {
+    this.textMemory.free()
+    this.text = this.textMemory.bytes
+    this.frame.free()
   }
 
   private pushMessage(kind: number): void {
@@ -180,11 +189,7 @@ export class ConversationWriter {
   private reserveText(more: number): void {
     const needed = this.textBytes + more
     if (needed <= this.text.length) return
-    let size = this.text.length * 2
-    while (size < needed) size *= 2
-    const next = new Uint8Array(size)
-    next.set(this.text.subarray(0, this.textBytes))
-    this.text = next
+    this.text = this.textMemory.reserve(needed, this.textBytes)
   }
 
   private async start(): Promise<void> {
@@ -204,8 +209,7 @@ export class ConversationWriter {
       pad4(parts) +
       4 * (parts + 1) +
       pad4(textBytes)
-    if (this.frame.length < size) this.frame = new Uint8Array(size + (size >> 2))
-    const frame = this.frame.subarray(0, size)
+    const frame = this.frame.reserve(size, 0).subarray(0, size)
     const header = new Uint32Array(headerBytes / 4)
     header.set([rows, messages, parts, textBytes])
     frame.set(new Uint8Array(header.buffer), 0)

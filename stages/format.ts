@@ -179,7 +179,7 @@ async function formatFile(
     }
     if (reader === 'parquet') {
       await eachBatch(
-        readParquet(await openParquet(file), { from: range.from, to: range.to }, columns),
+        readParquet(await openParquet(file), { from: range.from, to: range.to }, columns, { reuse: true }),
         (batch) => writeBatch(batch),
         signal,
       )

@@ -7,9 +7,10 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { ShardmillError } from '../errors/index.ts'
+import { giveBack, ScratchBytes, takeScratch } from '../memory/scratch.ts'
 import type { BlobRef, BlobWriter, Digest, Json } from '../store/types.ts'
 import { defineStage, input, paramsOf, together } from './define-stage.ts'
-import { type Dtype, type Values, valuesArray, type Window } from './outputs/define-output.ts'
+import { type Dtype, tokenWidth, type Values, type Window } from './outputs/define-output.ts'
 import { outputFormatOf } from './outputs/index.ts'
 import { decodeSegment, type Segment } from './segment.ts'
 import { fingerprint, recordBytes } from './token-block.ts'
@@ -21,8 +22,8 @@ interface Params {
   readonly bosId?: number
 }
 
-/** Tokens put together at a time. */
-const windowTokens = 4 << 20
+/** Tokens put together at a time; as many more are on their way to the disk. */
+const windowTokens = 2 << 20
 /** Reads closer than this become one. */
 const gapBytes = 4 << 10
 const readBytes = 1 << 20
@@ -36,10 +37,10 @@ export const shard = defineStage({
     const files: number[] = []
     const writers: Record<string, BlobWriter> = {}
     let trained = 0
-    let passes = 0
+    const fillers: WindowFiller[] = []
     function* windows(): Generator<Window> {
       const filler = new WindowFiller(segment, files, dtype)
-      const first = passes++ === 0
+      const first = fillers.push(filler) === 1
       for (const window of filler.fill()) {
         signal.throwIfAborted()
         if (first) {
@@ -67,6 +68,7 @@ export const shard = defineStage({
     } finally {
       for (const file of files) closeSync(file)
       for (const writer of Object.values(writers)) await writer.abort()
+      for (const filler of fillers) filler.free()
     }
   },
 })
@@ -75,22 +77,34 @@ class WindowFiller {
   done = 0
   private readonly segment: Segment
   private readonly files: readonly number[]
-  private readonly tokens: Values
-  private readonly mask: Values
-  private buffer = new Uint8Array(readBytes)
-  private words = new Uint32Array(this.buffer.buffer)
-  private halves = new Uint16Array(this.buffer.buffer)
+  /** Of the window at hand and the one before it. */
+  private readonly memory: readonly ArrayBuffer[]
+  private tokens: Values
+  private mask: Values
+  private readonly buffer = new ScratchBytes(readBytes)
+  private words = new Uint32Array(this.buffer.bytes.buffer)
+  private halves = new Uint16Array(this.buffer.bytes.buffer)
+  private spareTokens: Values
+  private spareMask: Values
   private readonly hash = { low: 0, high: 0 }
 
   constructor(segment: Segment, files: readonly number[], dtype: Dtype) {
     this.segment = segment
     this.files = files
     const length = Math.min(windowTokens, segment.total)
-    this.tokens = valuesArray(dtype, length)
-    this.mask = valuesArray(dtype, length)
+    this.memory = Array.from({ length: 4 }, () => takeScratch(length * tokenWidth(dtype)))
+    ;[this.tokens, this.spareTokens, this.mask, this.spareMask] = this.memory.map((buffer) =>
+      dtype === 'uint16' ? new Uint16Array(buffer, 0, length) : new Uint32Array(buffer, 0, length),
+    ) as [Values, Values, Values, Values]
   }
 
-  /** Yields the shard's tokens and masks, a window at a time; the arrays are reused. */
+  /** Lets go of the memory that the windows were in. */
+  free(): void {
+    for (const buffer of this.memory) giveBack(buffer)
+    this.buffer.free()
+  }
+
+  /** Yields the shard's tokens and masks, a window at a time; two windows use their arrays in turns. */
   *fill(): Generator<{ tokens: Values; mask: Values; trained: number }> {
     const { segment } = this
     let place = 0
@@ -108,6 +122,8 @@ class WindowFiller {
       const trained = this.fillWindow(first, starts, length)
       this.done += length
       yield { tokens: this.tokens.subarray(0, length), mask: this.mask.subarray(0, length), trained }
+      ;[this.tokens, this.spareTokens] = [this.spareTokens, this.tokens]
+      ;[this.mask, this.spareMask] = [this.spareMask, this.mask]
       if (at > length) begin = starts[--place - first]! - length
       else begin = 0
     }
@@ -188,14 +204,15 @@ class WindowFiller {
   }
 
   private read(block: number, offset: number, length: number): void {
-    if (length > this.buffer.length) {
-      this.buffer = new Uint8Array((length * 2 + 7) & ~7)
-      this.words = new Uint32Array(this.buffer.buffer)
-      this.halves = new Uint16Array(this.buffer.buffer)
+    const { buffer } = this.buffer.bytes
+    const bytes = this.buffer.reserve(length, 0)
+    if (bytes.buffer !== buffer) {
+      this.words = new Uint32Array(bytes.buffer)
+      this.halves = new Uint16Array(bytes.buffer)
     }
     let done = 0
     while (done < length) {
-      const n = readSync(this.files[block]!, this.buffer, done, length - done, offset + done)
+      const n = readSync(this.files[block]!, bytes, done, length - done, offset + done)
       if (n === 0) {
         const digest: Digest = this.segment.blocks[block]!.tokens
         throw new ShardmillError('CORRUPT_BLOB', `blob ${digest} ends early`, { details: { digest } })

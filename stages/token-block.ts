@@ -13,6 +13,7 @@
  */
 import { endianness } from 'node:os'
 import type { Encoder } from '../bpe/index.ts'
+import { ScratchBytes } from '../memory/scratch.ts'
 import type { BlobRef, BlobWriter } from '../store/types.ts'
 import type { TokenSink } from './templates/define-template.ts'
 
@@ -191,8 +192,8 @@ export class TokenBlockWriter {
   rows = 0
   private readonly writer: BlobWriter
   private readonly width: 2 | 4
-  private buffer = new Uint8Array(4 << 20)
-  private words = new Uint32Array(this.buffer.buffer)
+  private readonly memory = new ScratchBytes(4 << 20)
+  private words = new Uint32Array(this.memory.bytes.buffer)
   private used = blockHeadBytes
   private columns = Array.from({ length: indexColumns }, () => new Uint32Array(4096))
   private readonly hash = { low: 0, high: 0 }
@@ -200,15 +201,17 @@ export class TokenBlockWriter {
   constructor(writer: BlobWriter, width: 2 | 4) {
     this.writer = writer
     this.width = width
-    this.buffer.set(Buffer.from(blockMagic, 'latin1'), 0)
+    this.memory.bytes.set(Buffer.from(blockMagic, 'latin1'), 0)
     this.words[2] = width
+    this.words[3] = 0
   }
 
   /** Appends a conversation; `flushIfFull` after it. */
   add(sourceRow: number, tokens: TokenWriter, trained: number, cut: boolean): void {
     const { length, runCount, ids, runs } = tokens
     const size = recordBytes(length, runCount, this.width)
-    if (this.used + size > this.buffer.length) this.grow(this.used + size)
+    if (this.used + size > this.memory.bytes.length)
+      this.words = new Uint32Array(this.memory.reserve(this.used + size, this.used).buffer)
     const firstWord = this.used >> 2
     const runsAt = (this.used + ((length * this.width + 3) & ~3)) >> 2
     if (this.width === 2) {
@@ -250,6 +253,7 @@ export class TokenBlockWriter {
    */
   async commit(onWritten?: () => void): Promise<BlobRef> {
     await this.flush()
+    this.free()
     onWritten?.()
     return this.writer.commit()
   }
@@ -267,17 +271,12 @@ export class TokenBlockWriter {
 
   private async flush(): Promise<void> {
     if (this.used === 0) return
-    await this.writer.write(this.buffer.subarray(0, this.used))
+    await this.writer.write(this.memory.bytes.subarray(0, this.used))
     this.used = 0
   }
 
-  private grow(needed: number): void {
-    let size = this.buffer.length * 2
-    while (size < needed) size *= 2
-    const next = new Uint8Array(size)
-    next.set(this.buffer.subarray(0, this.used))
-    this.buffer = next
-    this.words = new Uint32Array(next.buffer)
+  private free(): void {
+    this.memory.free()
   }
 }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
+import { giveBack, takeScratch } from '../memory/scratch.ts'
 import { startSha256 } from './digest.ts'
 import {
   closeQuietly,
@@ -68,7 +69,7 @@ export class FileBlobWriter implements BlobWriter {
   readonly #path: string
   readonly #hash = startSha256()
   #handle: FileHandle | undefined
-  #buffer: Buffer | undefined
+  #buffer: Uint8Array<ArrayBuffer> | undefined
   #buffered = 0
   #tail: Promise<void> = Promise.resolve()
   #state: 'open' | 'failed' | 'committed' | 'aborted' = 'open'
@@ -107,6 +108,7 @@ export class FileBlobWriter implements BlobWriter {
       await this.#publisher.publish(this.#path, this.#layout.blob(ref.digest))
     })
     this.#state = 'committed'
+    this.#freeBuffer()
     return ref
   }
 
@@ -131,11 +133,12 @@ export class FileBlobWriter implements BlobWriter {
   }
 
   async #append(chunk: Uint8Array): Promise<void> {
-    if (this.#buffered === 0 && chunk.length >= WRITE_BUFFER) {
+    if (chunk.length >= WRITE_BUFFER) {
+      await this.#flush()
       await writeAll(this.#handle!, chunk)
       return
     }
-    this.#buffer ??= Buffer.allocUnsafeSlow(WRITE_BUFFER)
+    this.#buffer ??= new Uint8Array(takeScratch(WRITE_BUFFER), 0, WRITE_BUFFER)
     let at = 0
     while (at < chunk.length) {
       const part = chunk.subarray(at, at + WRITE_BUFFER - this.#buffered)
@@ -155,10 +158,16 @@ export class FileBlobWriter implements BlobWriter {
   async #discard(): Promise<void> {
     const handle = this.#handle
     this.#handle = undefined
-    this.#buffer = undefined
+    this.#freeBuffer()
     if (handle !== undefined) await closeQuietly(handle)
     // Best effort: a left-over in tmp/ is swept later, the failure itself is what the caller must hear of.
     await removeIfThere(this.#path).catch(() => undefined)
+  }
+
+  #freeBuffer(): void {
+    const buffer = this.#buffer
+    this.#buffer = undefined
+    if (buffer !== undefined) giveBack(buffer.buffer)
   }
 
   #notOpen(what: string): TypeError {
@@ -206,8 +215,15 @@ export async function* readBlobFile(
 ): AsyncGenerator<Uint8Array> {
   const { handle, size } = await naming(layout.root, () => openBlobFile(layout, digest))
   const free: Uint8Array[] = []
+  const scratch: ArrayBuffer[] = []
+  const chunk = () => {
+    if (!reuse) return Buffer.allocUnsafeSlow(READ_CHUNK)
+    const buffer = takeScratch(READ_CHUNK)
+    scratch.push(buffer)
+    return new Uint8Array(buffer, 0, READ_CHUNK)
+  }
   const read = async (at: number) => {
-    const into = free.pop() ?? Buffer.allocUnsafeSlow(READ_CHUNK)
+    const into = free.pop() ?? chunk()
     return { into, got: await naming(layout.root, () => readAt(handle, into, at)) }
   }
   let at = 0
@@ -247,6 +263,7 @@ export async function* readBlobFile(
     }
   } finally {
     await reading?.catch(() => undefined)
+    for (const buffer of scratch) giveBack(buffer)
     await closeQuietly(handle)
   }
 }

@@ -105,7 +105,8 @@ export async function frameOf(messages: readonly Message[]): Promise<Conversatio
   }
   out.endRow()
   await out.commit()
-  for await (const frame of framesOf(chunks)) return frame
+  // A frame is good only while it is being read.
+  for await (const frame of framesOf(chunks)) return structuredClone(frame)
   throw new TypeError('a row was written, yet there is no frame')
 }
 

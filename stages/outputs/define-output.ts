@@ -29,7 +29,7 @@ export interface ShardContent {
   readonly tokens: number
   /** Tokens of each conversation, in order; they add up to `tokens` where the format holds whole conversations. */
   readonly lengths: Uint32Array
-  /** Everything in order; the arrays are good until the next window. May be asked for more than once. */
+  /** Everything in order; a window is good until the next but one is asked for. May be asked for more than once. */
   windows(): Iterable<Window>
 }
 

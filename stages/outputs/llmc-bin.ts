@@ -5,6 +5,7 @@
  *   uint16: magic 20240520, version 1     uint32: magic 20240801, version 7
  */
 import { ShardmillError } from '../../errors/index.ts'
+import { together } from '../define-stage.ts'
 import { bytesOf, type Dtype, defineOutput, tokenWidth, usualStem, verifyError } from './define-output.ts'
 
 export const headBytes = 1024
@@ -76,10 +77,15 @@ export const llmcBin = defineOutput({
     const head = encodeHead(dtype, tokens)
     await tokenFile.write(head)
     await maskFile.write(head)
+    // A window is put together while the last one is on its way to the disk.
+    let writing: Promise<unknown> = Promise.resolve()
     for (const window of windows()) {
-      await tokenFile.write(bytesOf(window.tokens))
-      await maskFile.write(bytesOf(window.mask))
+      const written = together(tokenFile.write(bytesOf(window.tokens)), maskFile.write(bytesOf(window.mask)))
+      written.catch(() => undefined) // met when it is waited for
+      await writing
+      writing = written
     }
+    await writing
   },
   async open(files, facts) {
     const [tokenFile, maskFile] = [files['tokens']!, files['mask']!]

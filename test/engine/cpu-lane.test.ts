@@ -26,11 +26,13 @@ test('a few partitions are formatted ahead, then the largest is tokenized', asyn
   expect(order).toEqual(['tokenize 3', 'tokenize 2', 'format 0', 'format 0', 'tokenize 1'])
 })
 
-test('stages that are not tokenize come in turn', async () => {
+test('stages that are not tokenize come in turn, a verification first', async () => {
   const order = await orderOf(4, [
     ['shard', 1],
-    ['verify', 2],
-    ['shard', 3],
+    ['shard', 2],
+    ['verify', 3],
+    ['shard', 4],
+    ['verify', 5],
   ])
-  expect(order).toEqual(['shard 1', 'verify 2', 'shard 3'])
+  expect(order).toEqual(['verify 3', 'verify 5', 'shard 1', 'shard 2', 'shard 4'])
 })
