@@ -8,7 +8,13 @@
  * and not this stage's: so neither changes the other's result.
  */
 import type { ColumnBatch } from '../parquet/columns.ts'
-import { openByteSource, openParquet, readJsonLines, readParquet } from '../parquet/index.ts'
+import {
+  type JsonLineBatch,
+  openByteSource,
+  openParquet,
+  readJsonLines,
+  readParquet,
+} from '../parquet/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
 import type { Digest, Json, Store } from '../store/types.ts'
 import { ConversationWriter } from './conversations.ts'
@@ -79,7 +85,7 @@ async function formatItems(
 
 /** Generators by what made them: the partitions that one thread works on share word lists and their order. */
 const generators = new Map<string, Promise<(i: number, out: ConversationWriter) => void>>()
-const mostGenerators = 4
+const mostKept = 4
 
 async function generatorOf(
   call: StageCall,
@@ -96,7 +102,7 @@ async function generatorOf(
     for (const name of Object.keys(call.inputs)) aux[name] = await auxBytes(input(call, name), store)
     return source.generator(locked.identity, aux, hints?.aux ?? {})
   })()
-  if (generators.size >= mostGenerators) generators.delete(generators.keys().next().value as string)
+  if (generators.size >= mostKept) generators.delete(generators.keys().next().value as string)
   generators.set(key, made)
   made.catch(() => generators.delete(key))
   return made
@@ -109,10 +115,88 @@ function auxBytes(digest: Digest, store: Store): Promise<Uint8Array> {
   const known = auxFiles.get(digest)
   if (known !== undefined) return known
   const read = store.readBlobBytes(digest)
-  if (auxFiles.size >= mostGenerators) auxFiles.delete(auxFiles.keys().next().value as Digest)
+  if (auxFiles.size >= mostKept) auxFiles.delete(auxFiles.keys().next().value as Digest)
   auxFiles.set(digest, read)
   read.catch(() => auxFiles.delete(digest))
   return read
+}
+
+type WriteRow = ReturnType<TableSource<unknown>['rows']>
+
+/** Row functions by what made them: a function that is made anew for each partition is also compiled anew. */
+const rowFunctions = new Map<string, WriteRow>()
+
+function rowFunctionOf(source: TableSource<unknown>, identity: Json): WriteRow {
+  const key = JSON.stringify([source.task, identity])
+  let write = rowFunctions.get(key)
+  if (write === undefined) {
+    if (rowFunctions.size >= mostKept) rowFunctions.clear()
+    write = source.rows(identity)
+    rowFunctions.set(key, write)
+  }
+  return write
+}
+
+/** Where a row came from, as errors and lists of rejects say it. */
+type Place = { readonly row: number } | { readonly line: number }
+
+/** Writes rows, and sets aside those that a source refuses. */
+class RowWriter {
+  readonly out: ConversationWriter
+  readonly rejects: Rejects
+
+  constructor(out: ConversationWriter, rejects: Rejects) {
+    this.out = out
+    this.rejects = rejects
+  }
+
+  /** Lines that were parsed, each by itself. */
+  async lines(batch: JsonLineBatch, source: LinesSource<unknown>): Promise<void> {
+    for (const { line, value, error } of batch) {
+      if (error !== undefined) this.rejects.add({ line }, error, undefined)
+      else {
+        this.out.beginRow(line)
+        try {
+          source.line(value, this.out)
+          this.out.endRow()
+        } catch (refusal) {
+          this.refuse(refusal, { line }, value)
+        }
+      }
+      await this.out.flushIfFull()
+    }
+  }
+
+  /** A table's rows; `lines` are their places in a file of JSON lines. */
+  async table(batch: ColumnBatch, write: WriteRow, lines?: readonly number[]): Promise<void> {
+    const { out } = this
+    for (let i = 0; i < batch.rows; i++) {
+      const row = lines === undefined ? batch.firstRow + i : lines[i]!
+      const broken = batch.badRows?.get(i)
+      if (broken !== undefined) this.rejects.add(placeOf(row, lines), broken, undefined)
+      else {
+        out.beginRow(row)
+        try {
+          write(batch, i, out)
+          out.endRow()
+        } catch (refusal) {
+          this.refuse(refusal, placeOf(row, lines), undefined)
+        }
+      }
+      if ((i & 63) === 63) await out.flushIfFull()
+    }
+    await out.flushIfFull()
+  }
+
+  private refuse(error: unknown, at: Place, value: unknown): void {
+    if (!(error instanceof BadRow)) throw error
+    this.out.dropRow()
+    this.rejects.add(at, error.message, value)
+  }
+}
+
+function placeOf(row: number, lines: readonly number[] | undefined): Place {
+  return lines === undefined ? { row } : { line: row }
 }
 
 async function formatFile(
@@ -130,104 +214,42 @@ async function formatFile(
   if (range === undefined) throw new TypeError(`no partition ${partition}`)
   const digest = input(call, 'file')
   const file = openByteSource(await store.localFile(digest), fileName(call))
+  const rows = new RowWriter(out, rejects)
   try {
     if (source.kind === 'lines') {
-      await eachBatch(
-        readJsonLines(file, range),
-        async (batch) => {
-          for (const { line, value, error } of batch) {
-            if (error !== undefined) rejects.add({ line }, error, undefined)
-            else
-              writeRow(
-                line,
-                { line },
-                () => source.line(value, out),
-                () => value,
-                out,
-                rejects,
-              )
-            await out.flushIfFull()
-          }
-          progress.rows(batch.length)
-        },
-        signal,
-      )
+      for (const batch of readJsonLines(file, range)) {
+        signal.throwIfAborted()
+        await rows.lines(batch, source)
+        progress.rows(batch.length)
+      }
       return
     }
     const columns = source.columns(locked.identity)
-    const write = source.rows(locked.identity)
-    const writeBatch = async (batch: ColumnBatch, lines?: readonly number[]) => {
-      for (let i = 0; i < batch.rows; i++) {
-        const row = batch.firstRow + i
-        const at = lines === undefined ? { row } : { line: lines[i]! }
-        const broken = batch.badRows?.get(i)
-        if (broken !== undefined) rejects.add(at, broken, undefined)
-        else
-          writeRow(
-            lines === undefined ? row : lines[i]!,
-            at,
-            () => write(batch, i, out),
-            undefined,
-            out,
-            rejects,
-          )
-        if ((i & 63) === 63) await out.flushIfFull()
-      }
-      await out.flushIfFull()
+    const write = rowFunctionOf(source, locked.identity)
+    const written = (batch: ColumnBatch) => {
       progress.rows(batch.rows)
       progress.done(out.rows)
     }
     if (reader === 'parquet') {
-      await eachBatch(
-        readParquet(await openParquet(file), { from: range.from, to: range.to }, columns, { reuse: true }),
-        (batch) => writeBatch(batch),
-        signal,
-      )
+      const groups = { from: range.from, to: range.to }
+      for await (const batch of readParquet(await openParquet(file), groups, columns, { reuse: true })) {
+        signal.throwIfAborted()
+        await rows.table(batch, write)
+        written(batch)
+      }
     } else {
-      await eachBatch(
-        readJsonLines(file, range),
-        async (batch) => {
-          const table = batchOfObjects(batch, columns)
-          await writeBatch(
-            table,
-            batch.map(({ line }) => line),
-          )
-        },
-        signal,
-      )
+      for (const lines of readJsonLines(file, range)) {
+        signal.throwIfAborted()
+        const batch = batchOfObjects(lines, columns)
+        await rows.table(
+          batch,
+          write,
+          lines.map(({ line }) => line),
+        )
+        written(batch)
+      }
     }
   } finally {
     file.close()
-  }
-}
-
-function writeRow(
-  sourceRow: number,
-  at: { row?: number; line?: number },
-  write: () => void,
-  value: (() => unknown) | undefined,
-  out: ConversationWriter,
-  rejects: Rejects,
-): void {
-  out.beginRow(sourceRow)
-  try {
-    write()
-  } catch (error) {
-    if (!(error instanceof BadRow)) throw error
-    out.dropRow()
-    rejects.add(at, error.message, value?.())
-    return
-  }
-  out.endRow()
-}
-
-async function eachBatch<T>(
-  batches: Iterable<T> | AsyncIterable<T>,
-  work: (batch: T) => Promise<void>,
-  signal: AbortSignal,
-): Promise<void> {
-  for await (const batch of batches) {
-    signal.throwIfAborted()
-    await work(batch)
   }
 }

@@ -12,7 +12,12 @@ import type { Store } from '../store/types.ts'
 import { readConversations } from './conversations.ts'
 import { defineStage, fileName, input, paramsOf, together } from './define-stage.ts'
 import { Rejects } from './rejects.ts'
-import { BadConversation, type TemplateOptions, type TemplateTools } from './templates/define-template.ts'
+import {
+  BadConversation,
+  type Template,
+  type TemplateOptions,
+  type TemplateTools,
+} from './templates/define-template.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
 import type { TextTables } from './tokenizers/text-encoder.ts'
@@ -43,8 +48,11 @@ export const tokenize = defineStage({
       encoderTables,
     )
     const { isFile = false, renderer } = templateOf(template.name)
-    const tools = isFile ? await toolsOf(call, store, tables, specials) : undefined
-    const render = renderer(specials, template.options ?? {}, tools)
+    const render = isFile
+      ? renderer(specials, template.options ?? {}, await toolsOf(call, store, tables, specials))
+      : renderOnce(`${vocabularyDigest} ${JSON.stringify(template)}`, () =>
+          renderer(specials, template.options ?? {}),
+        )
     const rejects = isFile ? new Rejects(fileName(call)) : undefined
     const tokens = new TokenWriter(encoder, maxSeqLen, exactCut)
     const writer = await store.createBlob()
@@ -104,6 +112,16 @@ export const tokenize = defineStage({
     }
   },
 })
+
+type Render = ReturnType<Template['renderer']>
+
+/** The last one: a function that is made anew for each partition is also compiled anew. */
+let lastRender: { readonly key: string; readonly render: Render } | undefined
+
+function renderOnce(key: string, make: () => Render): Render {
+  if (lastRender?.key !== key) lastRender = { key, render: make() }
+  return lastRender.render
+}
 
 /** Inputs `template.ROLE` are the files of a template. */
 async function toolsOf(

@@ -85,8 +85,8 @@ const existing = Object.keys(rooms).filter((room) => readdirSync(root).includes(
 describe.each(existing)('%s', (room) => {
   const imports = filesOf(join(root, room)).flatMap(importsOf)
 
-  test.runIf(rooms[room]!.may.length > 0)('has imports to look at', () => {
-    expect(imports.length).toBeGreaterThan(0)
+  test('has imports to look at, or may have none', () => {
+    expect(imports.length > 0 || rooms[room]!.may.length === 0).toBe(true)
   })
 
   test('imports only the rooms below it', () => {
