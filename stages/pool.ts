@@ -1,5 +1,5 @@
 /** CPU stages in worker threads, so that the event loop stays free for progress, downloads and heartbeats. */
-import { existsSync } from 'node:fs'
+import { existsSync, statSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import type { EncoderTables } from '../bpe/index.ts'
@@ -142,9 +142,14 @@ function threadFlags(flags: readonly string[]): string[] {
   return taken
 }
 
-/** The compiled worker: beside this file in dist/, or in dist/ when this runs from the sources (tests). */
+/**
+ * The worker's code: one bundled file, or the compiled module where there is no bundle or only an older one. It lies
+ * beside this file in dist/, or in dist/ when this runs from the sources (tests).
+ */
 function workerFile(): string {
-  const beside = fileURLToPath(new URL('./cpu-worker.js', import.meta.url))
-  if (existsSync(beside)) return beside
-  return fileURLToPath(new URL('../dist/stages/cpu-worker.js', import.meta.url))
+  const beside = new URL('./cpu-worker.js', import.meta.url)
+  const module = existsSync(beside) ? beside : new URL('../dist/stages/cpu-worker.js', import.meta.url)
+  const bundle = new URL('./cpu-worker.bundle.js', module)
+  const isFresh = (statSync(bundle, { throwIfNoEntry: false })?.mtimeMs ?? 0) >= statSync(module).mtimeMs
+  return fileURLToPath(isFresh ? bundle : module)
 }

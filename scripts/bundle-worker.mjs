@@ -1,0 +1,23 @@
+// Bundles dist/stages/cpu-worker.js: every build starts a few threads, and three hundred small files take each of them
+// three times as long to load as one.
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { rolldown } from 'rolldown'
+
+const dist = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'))
+/** Packages of many small files; the others bring WebAssembly or data that lie beside their code. */
+const bundled = /^(zod|hyparquet|hyparquet-writer|@huggingface\/jinja|fastest-levenshtein|@noble\/hashes)(\/|$)/
+
+const bundle = await rolldown({
+  input: { 'cpu-worker.bundle': join(dist, 'stages', 'cpu-worker.js') },
+  platform: 'node',
+  external: (id) => !id.startsWith('.') && !id.startsWith('/') && !/^[A-Za-z]:/.test(id) && !bundled.test(id),
+  logLevel: 'warn',
+})
+await bundle.write({
+  dir: join(dist, 'stages'),
+  format: 'esm',
+  entryFileNames: '[name].js',
+  chunkFileNames: 'cpu-worker.[name].bundle.js',
+})
+await bundle.close()
