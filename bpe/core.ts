@@ -52,7 +52,7 @@ export class Core {
 
   constructor(tables: FastTables, vocabulary: Vocabulary) {
     this.key = tables.key
-    compiled ??= new WebAssembly.Module(Buffer.from(CORE_BYTES, 'base64'))
+    compiled ??= new WebAssembly.Module(Buffer.from(CORE_BYTES, 'hex'))
     this.#exports = new WebAssembly.Instance(compiled).exports as Exports
     const { split, pieces, merge } = tables
     const { pair } = merge

@@ -22,7 +22,7 @@ if (status !== 0) throw error ?? new Error('the C compiler failed')
 const hash = createHash('sha256')
 for (const name of readdirSync(sources).sort()) hash.update(name).update(readFileSync(join(sources, name)))
 const lines = readFileSync(output)
-  .toString('base64')
+  .toString('hex')
   .match(/.{1,100}/g)
   .map((line) => `  '${line}'`)
 rmSync(work, { recursive: true })
@@ -33,7 +33,7 @@ writeFileSync(
 /** sha256 over the names and bytes of the files it was made from. */
 export const CORE_SOURCES = '${hash.digest('hex')}'
 
-/** The WebAssembly module, base64. */
+/** The WebAssembly module, hexadecimal: what is made by chance spells no words. */
 export const CORE_BYTES = [
 ${lines.join(',\n')},
 ].join('')
