@@ -6,7 +6,8 @@ import { rolldown } from 'rolldown'
 
 const dist = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'))
 /** Packages of many small files; the others bring WebAssembly or data that lie beside their code. */
-const bundled = /^(zod|hyparquet|hyparquet-writer|@huggingface\/jinja|fastest-levenshtein|@noble\/hashes)(\/|$)/
+const bundled =
+  /^(zod|hyparquet|hyparquet-writer|@huggingface\/jinja|fastest-levenshtein|@noble\/hashes)(\/|$)/
 
 const bundle = await rolldown({
   input: { 'cpu-worker.bundle': join(dist, 'stages', 'cpu-worker.js') },
