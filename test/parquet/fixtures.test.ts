@@ -58,6 +58,13 @@ describe.each(names.filter((name) => !notForValues.has(name)))('%s', (name) => {
     compare(await readAll(file, columns), name, columns)
   })
 
+  test('gives the same in memory that is used again', async () => {
+    const file = await load(name)
+    const columns = readableColumns(file)
+    compare(await readAll(file, columns, { reuse: true }), name, columns)
+    compare(await readAll(file, columns, { reuse: true, batchRows: 7 }), name, columns)
+  })
+
   test('gives the same in batches of a few bytes or rows', async () => {
     const file = await load(name)
     const columns = readableColumns(file)

@@ -50,7 +50,8 @@ export async function readAll(
 /** sha256 of the rows as compact JSON, one per line: what fixtures/parquet/make.py writes for pyarrow's values. */
 export async function digestOf(file: ParquetFile, columns: Record<string, ColumnType>): Promise<string> {
   const hash = createHash('sha256')
-  for await (const batch of readParquet(file, { from: 0, to: file.rowGroups.length }, columns)) {
+  const groups = { from: 0, to: file.rowGroups.length }
+  for await (const batch of readParquet(file, groups, columns, { reuse: true })) {
     for (const row of rowsOf(batch)) hash.update(`${JSON.stringify(row)}\n`)
   }
   return hash.digest('hex')
