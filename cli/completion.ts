@@ -1,6 +1,9 @@
 import type { Command } from 'commander'
 import { ShardmillError } from '../errors/index.ts'
 
+/** Arguments that are files or folders. */
+const pathArguments = ['recipe', 'dir', 'shard']
+
 /** Completion of commands and options for bash, zsh or fish, made from the program itself. */
 export function completionScript(shell: string, program: Command): string {
   const commands = program.commands.map((command) => ({
@@ -8,8 +11,10 @@ export function completionScript(shell: string, program: Command): string {
     about: command.description(),
     options: command.options.flatMap(({ long }) => long ?? []),
     children: command.commands.map((child) => child.name()),
+    takesFile: command.registeredArguments.some((argument) => pathArguments.includes(argument.name())),
   }))
   const names = commands.map(({ name }) => name).join(' ')
+  const takingFiles = commands.filter(({ takesFile }) => takesFile).map(({ name }) => name)
   if (shell === 'fish') {
     return `${[
       'complete -c shardmill -f',
@@ -22,7 +27,12 @@ export function completionScript(shell: string, program: Command): string {
           (option) => `complete -c shardmill -n '__fish_seen_subcommand_from ${name}' -l ${option.slice(2)}`,
         ),
       ),
-      "complete -c shardmill -n '__fish_seen_subcommand_from build plan verify inspect trace hub' -F",
+      ...commands.flatMap(({ name, children }) =>
+        children.length === 0
+          ? []
+          : `complete -c shardmill -n '__fish_seen_subcommand_from ${name}' -a '${children.join(' ')}'`,
+      ),
+      `complete -c shardmill -n '__fish_seen_subcommand_from ${takingFiles.join(' ')}' -F`,
     ].join('\n')}\n`
   }
   if (shell !== 'bash' && shell !== 'zsh')

@@ -30,8 +30,9 @@ export function duration(seconds: number): string {
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, '0')} h`
 }
 
-/** Columns aligned: the first to the left, the rest to the right. */
-export function table(rows: readonly (readonly string[])[], indent = '  '): string {
+/** Columns aligned: the first to the left, the rest to the right; a row is a line, whatever its cells hold. */
+export function table(cells: readonly (readonly string[])[], indent = '  '): string {
+  const rows = cells.map((row) => row.map((cell) => cell.replace(/[\n\t]/g, ' ')))
   const widths: number[] = []
   for (const row of rows)
     row.forEach((cell, i) => {
