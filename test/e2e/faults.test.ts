@@ -15,14 +15,15 @@ import {
   expectClearError,
   goldenHub,
   leftoversBeside,
-  ok,
   outputOf,
   random,
   runOn,
   serve,
   smallRecipe,
+  temporaryFolder,
   testSeed,
 } from './cli.ts'
+import { buildHere, expectWhole } from './in-process.ts'
 
 const seed = testSeed()
 
@@ -58,6 +59,9 @@ const inOutput: Readonly<Record<string, readonly string[]>> = {
   mkdir: ['ENOSPC', 'EACCES', 'EROFS'],
 }
 
+/** One thread, so that the n-th call is the same one in every run. */
+const fresh = () => bench(smallRecipe(), hub, temporaryFolder(), 1)
+
 /** Nobody needs more steps than this to the end of a small build. */
 const mostRounds = 40
 
@@ -65,7 +69,7 @@ describe(`one call fails (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
   for (const [kind, whats] of Object.entries(inStore)) {
     test(`${kind} in the store: ${whats.join(', ')}`, async () => {
       const next = random(seed + kind.length)
-      let at = bench(smallRecipe(), hub)
+      let at = fresh()
       let failures = 0
       let n = 1
       for (let round = 0; ; round++) {
@@ -74,7 +78,7 @@ describe(`one call fails (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
         if (code === 0) {
           expect(outputOf(at.out), about).toEqual(good)
           if (!struck) break
-          at = bench(smallRecipe(), hub)
+          at = fresh()
         } else {
           // The next round goes on from the store as this one leaves it.
           // A source file is read out of the store, but called by the name it has on the hub.
@@ -94,8 +98,8 @@ describe(`one call fails (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
 
   for (const [kind, whats] of Object.entries(inOutput)) {
     test(`${kind} in the output folder: ${whats.join(', ')}`, async () => {
-      const at = bench(smallRecipe(), hub)
-      await buildOn(at)
+      const at = fresh()
+      await buildHere(at)
       let failures = 0
       for (let n = 1; ; n++) {
         rmSync(at.out, { recursive: true, force: true })
@@ -152,9 +156,9 @@ describe('all calls fail', { timeout: 200_000 }, () => {
       expectClearError(finished)
       expect(finished.stderr).toContain(at.store)
       expect(existsSync(at.out)).toBe(false)
-      await buildOn(at)
+      await buildHere(at)
       expect(outputOf(at.out)).toEqual(good)
-      await ok(['store', 'check', '--store', at.store])
+      await expectWhole(at.store)
     })
   }
 

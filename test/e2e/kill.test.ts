@@ -14,7 +14,6 @@ import {
   goldenHub,
   leftoversBeside,
   newRecords,
-  ok,
   outputOf,
   random,
   recordsOf,
@@ -26,6 +25,7 @@ import {
   temporaryFolder,
   testSeed,
 } from './cli.ts'
+import { buildHere, expectWhole } from './in-process.ts'
 
 const seed = testSeed()
 
@@ -45,7 +45,7 @@ beforeAll(async () => {
   all = recordsOf(at.store)
 })
 
-const fresh = () => bench(smallRecipe(), hub)
+const fresh = (threads = 2) => bench(smallRecipe(), hub, temporaryFolder(), threads)
 
 /** A killed build: its records may only have been added to, and its output folder is not there or whole. */
 function expectSoundAfterKill(
@@ -60,14 +60,14 @@ function expectSoundAfterKill(
 
 /** The last, undisturbed run: everything is right and whole, and nothing that was finished was done again. */
 async function expectFinish(at: Bench, before: ReadonlyMap<string, StoredRecord>): Promise<void> {
-  const report = await buildOn(at)
+  const { run } = await buildHere(at)
   const after = recordsOf(at.store)
-  expect(newRecords(before, after)).toHaveLength(report.stages.run)
+  expect(newRecords(before, after)).toHaveLength(run)
   expect([...after.keys()].sort()).toEqual([...all.keys()].sort())
   expect(outputOf(at.out)).toEqual(good)
   expect(leftoversBeside(at.out)).toEqual([])
   expect(readdirSync(join(at.store, 'v1', 'tmp'))).toEqual([])
-  await ok(['store', 'check', '--store', at.store])
+  await expectWhole(at.store)
 }
 
 describe(`SIGKILL at random moments (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
@@ -107,7 +107,8 @@ describe('SIGKILL around a call to the file system', { timeout: 200_000 }, () =>
   ]
   for (const point of points) {
     test(`${point.replace('*', 'n')}, n = 1, 2, 3, 5, 8, …`, async () => {
-      const at = fresh()
+      // One thread, so that the n-th call is the same one in every run.
+      const at = fresh(1)
       let before = recordsOf(at.store)
       let deaths = 0
       for (let [n, more] = [1, 1]; ; [n, more] = [n + more, n]) {
@@ -131,7 +132,7 @@ describe('SIGKILL around a call to the file system', { timeout: 200_000 }, () =>
 describe('SIGKILL while the output is published', { timeout: 200_000 }, () => {
   test('over nothing: the folder is absent or whole, and the next run clears up', async () => {
     const at = fresh()
-    await buildOn(at)
+    await buildHere(at)
     const before = recordsOf(at.store)
     for (const spec of [
       'write:2:torn',
@@ -153,7 +154,7 @@ describe('SIGKILL while the output is published', { timeout: 200_000 }, () => {
 
   test('over an older output: the folder holds the old, nothing, or the new', async () => {
     const at = fresh()
-    await buildOn(at)
+    await buildHere(at)
     const before = recordsOf(at.store)
     const other = ['--set', 'shardTokens=250']
     await buildOn(at, other)
