@@ -1,13 +1,10 @@
 /** Builds on Temporal are the in-process builds: same bytes, same order, same cache, whoever does the work. */
-import { readdirSync, rmSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { beforeAll, expect, test } from 'vitest'
 import {
   type Bench,
-  bench,
-  buildOn,
-  goldenHub,
   goldenRecipe,
   json,
   manifestOf,
@@ -15,59 +12,45 @@ import {
   outputOf,
   recordsOf,
   run,
-  serve,
   smallRecipe,
   start,
   temporaryFolder,
 } from '../e2e/cli.ts'
-import { historiesOf, listed, stageEvents } from './histories.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-} from './server.ts'
+import { type Reference, suiteWithServer } from './fixture.ts'
+import { historiesOf, listed } from './histories.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
+/** What --detach --json prints. */
 interface Submitted {
   readonly build: string
   readonly started: boolean
 }
 
-temporalSuite('builds on Temporal', () => {
-  let server: TestServer
-  let inProcess: Record<string, string>
-  let hub: Awaited<ReturnType<typeof serve>>
-
+suiteWithServer('builds on Temporal', (on) => {
+  let golden: Reference
   beforeAll(async () => {
-    hub = await serve(goldenHub)
-    server = await startServer()
-    const at = bench(goldenRecipe(), hub)
-    await buildOn(at)
-    inProcess = outputOf(at.out)
+    golden = await on.inProcess()
   })
 
   const build = (at: Bench, out = at.out) =>
-    json<{ stages: { run: number; cached: number } }>(temporalArgs(at, out), { env: clientEnv(server, at) })
+    json<{ stages: { run: number; cached: number } }>(temporalArgs(at, out), { env: on.env(at) })
 
   async function buildIds(): Promise<string[]> {
     const ids: string[] = []
-    for await (const { workflowId, type } of server.client.workflow.list())
+    for await (const { workflowId, type } of on.client.workflow.list())
       if (type === 'buildDataset') ids.push(workflowId)
     return ids
   }
 
   test('one worker: the bytes of the in-process build; val is verified before train begins; records name the attempt; a rerun is a few dozen events', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const worker = await startWorker(server, at)
+    const at = on.bench()
+    const worker = await on.worker(at)
     const first = await build(at)
     expect(first.stages.cached).toBe(0)
-    expect(outputOf(at.out)).toEqual(inProcess)
+    expect(outputOf(at.out)).toEqual(golden.output)
 
     const [id] = await buildIds()
-    const events = await stageEvents(server.client, id!)
+    const events = await on.eventsOf(id!)
     const verified = events.filter(
       ({ stage, workflowId }) => stage === 'verify' && workflowId.endsWith('/val'),
     )
@@ -100,78 +83,73 @@ temporalSuite('builds on Temporal', () => {
 
     const again = await build(at)
     expect(again.stages).toEqual({ run: 0, cached: records.size })
-    await listed(server.client, id!)
-    const { historyLength } = await server.client.workflow.getHandle(id!).describe()
+    await listed(on.client, id!)
+    const { historyLength } = await on.client.workflow.getHandle(id!).describe()
     expect(historyLength).toBeLessThan(50)
-    const { runId } = await server.client.workflow.getHandle(id!).describe()
-    const rerun = (await historiesOf(server.client, id!)).filter((run) => run.runId === runId)
+    const { runId } = await on.client.workflow.getHandle(id!).describe()
+    const rerun = (await historiesOf(on.client, id!)).filter((run) => run.runId === runId)
     expect(rerun).toHaveLength(1)
     expect(manifestOf(at.out).stages).toHaveLength(records.size)
     await stopWorker(worker)
   })
 
   test('three workers, queues apart: the same bytes', async () => {
-    const at = bench(goldenRecipe(), hub)
+    const at = on.bench()
     const workers = await Promise.all([
-      startWorker(server, at, { args: ['--queues', 'workflows,io'] }),
-      startWorker(server, at, { args: ['--queues', 'cpu'] }),
-      startWorker(server, at),
+      on.worker(at, { args: ['--queues', 'workflows,io'] }),
+      on.worker(at, { args: ['--queues', 'cpu'] }),
+      on.worker(at),
     ])
     await build(at)
-    expect(outputOf(at.out)).toEqual(inProcess)
+    expect(outputOf(at.out)).toEqual(golden.output)
     for (const worker of workers) await stopWorker(worker)
   })
 
   test('histories that grow too long continue as new, and come to the same bytes', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const worker = await startWorker(server, at)
-    const env = { ...clientEnv(server, at), SHARDMILL_HISTORY_LIMIT: '30' }
+    const at = on.bench()
+    const worker = await on.worker(at)
+    const env = { ...on.env(at), SHARDMILL_HISTORY_LIMIT: '30' }
     const before = new Set(await buildIds())
     const report = await json<{ stages: { run: number; cached: number } }>(temporalArgs(at), { env })
-    expect(outputOf(at.out)).toEqual(inProcess)
+    expect(outputOf(at.out)).toEqual(golden.output)
     expect(report.stages.run).toBe(recordsOf(at.store).size)
     const id = (await buildIds()).find((candidate) => !before.has(candidate))!
-    await listed(server.client, id)
-    const continued = (await historiesOf(server.client, id)).filter(({ history }) =>
+    await listed(on.client, id)
+    const continued = (await historiesOf(on.client, id)).filter(({ history }) =>
       history.events?.some(
         ({ workflowExecutionContinuedAsNewEventAttributes: attributes }) =>
           attributes !== null && attributes !== undefined,
       ),
     )
     expect(continued.map(({ type }) => type)).toContain('buildSplit')
-    const ran = (await stageEvents(server.client, id))
-      .filter(({ cached }) => cached === false)
-      .map(({ key }) => key)
-    expect(new Set(ran).size).toBe(ran.length)
+    await on.eventsOf(id)
     await stopWorker(worker)
   })
 
   test('many shards and many files become child workflows; a bounded number of events each', async () => {
-    const at = bench(goldenRecipe({ shardTokens: 30 }), hub)
-    await buildOn(at)
-    const expected = outputOf(at.out)
-    rmSync(at.store, { recursive: true })
-    rmSync(at.out, { recursive: true })
-    const worker = await startWorker(server, at)
+    const recipe = goldenRecipe({ shardTokens: 30 })
+    const reference = await on.inProcess(recipe)
+    const at = on.bench(recipe)
+    const worker = await on.worker(at)
     const before = new Set(await buildIds())
     await build(at)
-    expect(outputOf(at.out)).toEqual(expected)
+    expect(outputOf(at.out)).toEqual(reference.output)
     const id = (await buildIds()).find((candidate) => !before.has(candidate))!
-    await listed(server.client, id)
-    const histories = await historiesOf(server.client, id)
+    await listed(on.client, id)
+    const histories = await historiesOf(on.client, id)
     expect(histories.map(({ type }) => type)).toContain('buildShards')
     await stopWorker(worker)
   })
 
   test('workers of a deployment: a build is pinned to the code version it began with', async () => {
-    const at = bench(smallRecipe(), hub)
-    const worker = await startWorker(server, at, { args: ['--deployment', 'shardmill-test'] })
+    const at = on.bench(smallRecipe())
+    const worker = await on.worker(at, { args: ['--deployment', 'shardmill-test'] })
     const buildId = /^ready \S+ (\S+)$/m.exec(worker.output())?.[1]
     expect(buildId).toMatch(/^\d+\.\d+\.\d+-[0-9a-f]{12}$/)
     // The server has to have seen the version's pollers before it can be made the current one.
     for (let tries = 0; ; tries++) {
       try {
-        await server.client.workflowService.setWorkerDeploymentCurrentVersion({
+        await on.client.workflowService.setWorkerDeploymentCurrentVersion({
           namespace: 'default',
           deploymentName: 'shardmill-test',
           buildId: buildId!,
@@ -182,12 +160,10 @@ temporalSuite('builds on Temporal', () => {
         await pause(200)
       }
     }
-    const { build: id } = await json<Submitted>([...temporalArgs(at), '--detach'], {
-      env: clientEnv(server, at),
-    })
-    await server.client.workflow.getHandle(id).result()
+    const { id, ended } = await on.submit(at)
+    await ended
     for (const workflowId of [id, `${id}/val`, `${id}/train`]) {
-      const { raw } = await server.client.workflow.getHandle(workflowId).describe()
+      const { raw } = await on.client.workflow.getHandle(workflowId).describe()
       expect(raw.workflowExecutionInfo?.versioningInfo).toMatchObject({
         behavior: 1,
         deploymentVersion: { buildId },
@@ -195,7 +171,7 @@ temporalSuite('builds on Temporal', () => {
     }
     await stopWorker(worker)
     // From here on workers without a version would get nothing.
-    await server.client.workflowService.setWorkerDeploymentCurrentVersion({
+    await on.client.workflowService.setWorkerDeploymentCurrentVersion({
       namespace: 'default',
       deploymentName: 'shardmill-test',
       buildId: '',
@@ -203,8 +179,8 @@ temporalSuite('builds on Temporal', () => {
   })
 
   test('the same build twice is one build; detached, it can be listed, watched, followed and left from elsewhere', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const env = clientEnv(server, at)
+    const at = on.bench()
+    const env = on.env(at)
     const detach = [...temporalArgs(at), '--detach']
     const first = await json<Submitted>(detach, { env })
     const second = await json<Submitted>(detach, { env, cwd: temporaryFolder() })
@@ -219,13 +195,13 @@ temporalSuite('builds on Temporal', () => {
     expect(left.code).toBe(130)
     expect(left.stderr).toContain('the build goes on')
 
-    const worker = await startWorker(server, at)
+    const worker = await on.worker(at)
     const attached = await ok(['attach', first.build], { env })
     expect(attached.stdout).toContain('stages run')
-    expect(outputOf(at.out)).toEqual(inProcess)
+    expect(outputOf(at.out)).toEqual(golden.output)
     const status = await json<{ status: string; memo: { out: string } }>(['status', first.build], { env })
     expect(status).toMatchObject({ status: 'completed', memo: { out: at.out, state: 'done' } })
-    await listed(server.client, first.build)
+    await listed(on.client, first.build)
     const lines = (await ok(['list', '--json'], { env })).stdout
       .trim()
       .split('\n')

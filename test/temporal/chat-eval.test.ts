@@ -6,17 +6,11 @@ import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { hubOf } from '../e2e/chat-eval-hub.ts'
 import { type Bench, json, ok, outputOf, recordsOf, serve, start, temporaryFolder } from '../e2e/cli.ts'
 import { type CompletionsServer, completionsServer, modelName } from '../e2e/completions-server.ts'
+import { buildHere } from '../e2e/in-process.ts'
 import { chatEvalBench, goldenTokenizer, manyFilesEvalHub, manyFilesEvalRecipe } from './chat-eval.ts'
+import { suiteWithServer } from './fixture.ts'
 import { historiesOf, untilRunning } from './histories.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-} from './server.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
 interface Evaluation {
   readonly run: number
@@ -26,8 +20,7 @@ interface Evaluation {
 const patience = 180_000
 const secret = 'sk-secret-1234567890'
 
-temporalSuite('chat evaluation', () => {
-  let server: TestServer
+suiteWithServer('chat evaluation', (on) => {
   let endpoint: CompletionsServer
   let at: Bench
   let inProcess: Record<string, string>
@@ -36,13 +29,12 @@ temporalSuite('chat evaluation', () => {
 
   beforeAll(async () => {
     endpoint = await completionsServer(goldenTokenizer().vocabularySize, (id) => `<${id}>`)
-    server = await startServer()
     const hub = await serve(hubOf())
     at = chatEvalBench(hub)
     const { folder, recipe } = at
     built = join(folder, 'built')
     const here = join(folder, 'here')
-    await ok(['build', recipe, '--out', here, '--store', built], { env: at.env })
+    await buildHere({ ...at, recipe, out: here, store: built })
     inProcess = outputOf(here)
     return () => endpoint.close()
   }, patience)
@@ -73,20 +65,9 @@ temporalSuite('chat evaluation', () => {
 
   const keyed = { OPENAI_API_KEY: secret, SHARDMILL_EVAL_TRIES: '3' }
 
-  /** The id of the evaluation that runs. */
-  async function running(): Promise<string> {
-    for (;;) {
-      for await (const { workflowId } of server.client.workflow.list({
-        query: 'ExecutionStatus = "Running" AND WorkflowType = "evaluate"',
-      }))
-        return workflowId
-      await pause(50)
-    }
-  }
-
   test('a build equals the one in process, and is cached', { timeout: patience }, async () => {
-    const worker = await startWorker(server, at)
-    const env = clientEnv(server, at)
+    const worker = await on.worker(at)
+    const env = on.env(at)
     const first = await json<{ stages: Evaluation }>(temporalArgs(at), { env })
     expect(first.stages).toMatchObject({ cached: 0 })
     expect(outputOf(at.out)).toEqual(inProcess)
@@ -99,12 +80,12 @@ temporalSuite('chat evaluation', () => {
   test('a task of many files is a workflow of its own', { timeout: patience }, async () => {
     const many = chatEvalBench(await serve(manyFilesEvalHub(20)), manyFilesEvalRecipe)
     const here = join(many.folder, 'here')
-    await ok(['build', many.recipe, '--out', here, '--store', join(many.folder, 'other')], { env: many.env })
-    const worker = await startWorker(server, many)
-    await ok(temporalArgs(many), { env: clientEnv(server, many) })
+    await buildHere({ ...many, out: here, store: join(many.folder, 'other') })
+    const worker = await on.worker(many)
+    await ok(temporalArgs(many), { env: on.env(many) })
     expect(outputOf(many.out)).toEqual(outputOf(here))
     const tasks: string[] = []
-    for await (const { workflowId } of server.client.workflow.list({ query: 'WorkflowType = "buildTask"' }))
+    for await (const { workflowId } of on.client.workflow.list({ query: 'WorkflowType = "buildTask"' }))
       tasks.push(workflowId)
     expect(tasks).toEqual([expect.stringMatching(/\/task-1$/)])
     await stopWorker(worker)
@@ -116,8 +97,8 @@ temporalSuite('chat evaluation', () => {
     endpoint.requests.length = 0
     const there = evaluation()
     // The key is the workers'; the client asks only which models there are.
-    const env = { ...clientEnv(server, there), ...keyed }
-    const worker = await startWorker(server, there, { env: keyed })
+    const env = { ...on.env(there), ...keyed }
+    const worker = await on.worker(there, { env: keyed })
     const first = await detailed(there, env, '--temporal')
     expect(first).toEqual(here)
     expect(asked().sort()).toEqual(asHere.sort())
@@ -128,8 +109,8 @@ temporalSuite('chat evaluation', () => {
     await stopWorker(worker)
     expect(worker.output()).not.toContain(secret)
     let events = 0
-    for await (const { workflowId } of server.client.workflow.list({ query: 'WorkflowType = "evaluate"' })) {
-      for (const { history } of await historiesOf(server.client, workflowId)) {
+    for await (const { workflowId } of on.client.workflow.list({ query: 'WorkflowType = "evaluate"' })) {
+      for (const { history } of await historiesOf(on.client, workflowId)) {
         for (const event of history.events ?? []) {
           events++
           expect(textsOf(event)).not.toContain(secret)
@@ -147,20 +128,20 @@ temporalSuite('chat evaluation', () => {
     expect(perChunk).toBe(3)
     endpoint.requests.length = 0
     const there = evaluation()
-    const env = { ...clientEnv(server, there), ...keyed }
+    const env = { ...on.env(there), ...keyed }
     // One chunk after the other: the first is answered, the second hangs until the worker is gone.
     endpoint.faults.push((answer) => answer, 'silence')
     const before = recordsOf(there.store).size
-    const worker = await startWorker(server, there, { env: keyed })
+    const worker = await on.worker(there, { env: keyed })
     const file = join(temporaryFolder(), 'details.jsonl')
     const args = evalArgs(there, '--concurrency', '1', '--temporal', '--json', '--details', file)
     const { done } = start(args, { env })
-    await untilRunning(server.client, await running(), 'score')
+    await untilRunning(on.client, await on.running('evaluate'), 'score')
     for (const until = Date.now() + 60_000; endpoint.faults.length > 0; await pause(20))
       expect(Date.now(), 'the second chunk was never asked').toBeLessThan(until)
     expect(recordsOf(there.store).size).toBe(before + 1)
     await stopWorker(worker, 'SIGKILL')
-    const second = await startWorker(server, there, { env: keyed })
+    const second = await on.worker(there, { env: keyed })
     const finished = await done
     expect(finished.code, finished.stderr).toBe(0)
     expect(readFileSync(file, 'utf8')).toBe(here.details)
@@ -174,11 +155,11 @@ temporalSuite('chat evaluation', () => {
     const here = await detailed(evaluation(), keyed)
     endpoint.requests.length = 0
     const there = evaluation()
-    const env = { ...clientEnv(server, there), ...keyed }
+    const env = { ...on.env(there), ...keyed }
     endpoint.faults.push((answer) => answer, 'silence')
-    const worker = await startWorker(server, there, { env: keyed })
+    const worker = await on.worker(there, { env: keyed })
     const { child, done } = start(evalArgs(there, '--concurrency', '1', '--temporal'), { env })
-    const id = await running()
+    const id = await on.running('evaluate')
     for (const until = Date.now() + 60_000; endpoint.faults.length > 0; await pause(20))
       expect(Date.now(), 'the second chunk was never asked').toBeLessThan(until)
     child.kill('SIGINT')
@@ -187,7 +168,7 @@ temporalSuite('chat evaluation', () => {
       130,
       expect.stringContaining('what was answered is kept'),
     ])
-    const { status } = await server.client.workflow.getHandle(id).describe()
+    const { status } = await on.client.workflow.getHandle(id).describe()
     expect(status.name).toBe('CANCELLED')
     const again = await detailed(there, env, '--concurrency', '1', '--temporal')
     expect(again).toEqual({ details: here.details, report: { ...here.report, run: 2, cached: 1 } })
@@ -196,9 +177,9 @@ temporalSuite('chat evaluation', () => {
 
   test('what the endpoint refuses reads as in process', { timeout: patience }, async () => {
     const there = evaluation()
-    const worker = await startWorker(server, there, { env: keyed })
+    const worker = await on.worker(there, { env: keyed })
     endpoint.faults.push({ status: 401 }, { status: 401 }, { status: 401 })
-    const env = { ...clientEnv(server, there), ...keyed }
+    const env = { ...on.env(there), ...keyed }
     const failed = await start(evalArgs(there, '--temporal'), { env }).done
     expect([failed.code, failed.stderr]).toEqual([1, expect.stringMatching(/^error: .*answered 401/m)])
     expect(failed.stderr + worker.output()).not.toContain(secret)

@@ -1,7 +1,7 @@
 /** What goes wrong reads the same in process, on the command line of a Temporal build, and in the Temporal UI. */
 import { appendFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import { startHubServer } from '../../hub/server/index.ts'
 import {
   type Bench,
@@ -12,41 +12,25 @@ import {
   ok,
   run,
   runOn,
-  serve,
   smallRecipe,
 } from '../e2e/cli.ts'
+import { suiteWithServer } from './fixture.ts'
 import { listed } from './histories.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-  type WorkerOptions,
-} from './server.ts'
+import { stopWorker, temporalArgs, type WorkerOptions } from './server.ts'
 
-temporalSuite('errors', () => {
-  let server: TestServer
-  let hub: Awaited<ReturnType<typeof serve>>
-  beforeAll(async () => {
-    server = await startServer()
-    hub = await serve(goldenHub)
-  })
-
+suiteWithServer('errors', (on) => {
   /** Builds on Temporal, expects it to fail, and returns what the CLI said and what the UI shows. */
   async function failing(
     at: Bench,
     worker: WorkerOptions = {},
   ): Promise<{ stderr: string; code: number | null; type: string; message: string }> {
-    const process = await startWorker(server, at, worker)
-    const finished = await run(temporalArgs(at), { env: clientEnv(server, at) })
+    const process = await on.worker(at, worker)
+    const finished = await run(temporalArgs(at), { env: on.env(at) })
     await stopWorker(process)
     expectClearError(finished, [1, 2, 5])
     const id = /shardmill-small-[0-9a-f]{12}/.exec(finished.stderr)?.[0] ?? ''
-    await listed(server.client, id)
-    const { events } = await server.client.workflow.getHandle(id).fetchHistory()
+    await listed(on.client, id)
+    const { events } = await on.client.workflow.getHandle(id).fetchHistory()
     const failure = events?.at(-1)?.workflowExecutionFailedEventAttributes?.failure
     expect(filesUnder(at.out)).toEqual([])
     return {
@@ -60,7 +44,7 @@ temporalSuite('errors', () => {
   const errorLine = (stderr: string) => /^error: (.*)$/m.exec(stderr)?.[1]
 
   test('a poison row', async () => {
-    const at = bench(smallRecipe(), hub)
+    const at = on.bench(smallRecipe())
     appendFileSync(
       join(at.folder, 'identity_conversations.jsonl'),
       '[{"role":"user","content":"hi"},{"role":"user","content":"again"}]\n',
@@ -73,7 +57,7 @@ temporalSuite('errors', () => {
   }, 120_000)
 
   test('a file that is no tokenizer', async () => {
-    const at = bench(smallRecipe(), hub)
+    const at = on.bench(smallRecipe())
     writeFileSync(join(at.folder, 'tokenizer.pkl'), 'not a tokenizer')
     const inProcess = await runOn(at)
     const failed = await failing({ ...at, store: `${at.store}-2` })
@@ -83,11 +67,8 @@ temporalSuite('errors', () => {
   }, 120_000)
 
   test('an unknown tokenizer is refused before anything is submitted', async () => {
-    const at = bench(smallRecipe({ tokenizer: { kind: 'tiktoken', encoding: 'gpt9' } }), hub)
-    const [inProcess, onTemporal] = [
-      await runOn(at),
-      await run(temporalArgs(at), { env: clientEnv(server, at) }),
-    ]
+    const at = on.bench(smallRecipe({ tokenizer: { kind: 'tiktoken', encoding: 'gpt9' } }))
+    const [inProcess, onTemporal] = [await runOn(at), await run(temporalArgs(at), { env: on.env(at) })]
     expect(onTemporal).toMatchObject({ code: 2, stderr: inProcess.stderr })
   })
 
@@ -105,19 +86,19 @@ temporalSuite('errors', () => {
   }, 120_000)
 
   test('a full disk', async () => {
-    const at = bench(smallRecipe(), hub)
+    const at = on.bench(smallRecipe())
     const failed = await failing(at, { fault: { spec: 'write:12+:ENOSPC', path: `${at.store}/v1/` } })
     expect(failed.type).toBe('STORE')
     expect(failed.message).toBe(`the disk is full: ENOSPC in the store ${at.store}`)
     expect(errorLine(failed.stderr)).toBe(failed.message)
     // Once there is room the same command goes on.
-    const worker = await startWorker(server, at)
-    await ok(temporalArgs(at), { env: clientEnv(server, at) })
+    const worker = await on.worker(at)
+    await ok(temporalArgs(at), { env: on.env(at) })
     await stopWorker(worker)
   }, 120_000)
 
   test('a store that turns read-only fails at once', async () => {
-    const at = bench(smallRecipe(), hub)
+    const at = on.bench(smallRecipe())
     const failed = await failing(at, { fault: { spec: 'open:30+:EROFS', path: `${at.store}/v1/tmp` } })
     expect(failed.type).toBe('STORE')
     expect(failed.message).toContain('EROFS')
@@ -125,16 +106,16 @@ temporalSuite('errors', () => {
   }, 120_000)
 
   test('a worker with another store says so', async () => {
-    const at = bench(smallRecipe(), hub)
-    const worker = await startWorker(server, { ...at, store: `${at.store}-other` })
-    const finished = await run(temporalArgs(at), { env: clientEnv(server, at) })
+    const at = on.bench(smallRecipe())
+    const worker = await on.worker({ ...at, store: `${at.store}-other` })
+    const finished = await run(temporalArgs(at), { env: on.env(at) })
     expectClearError(finished)
     expect(finished.stderr).toContain('is not the store of the client')
     await stopWorker(worker)
   })
 
   test('no server: exit code 5 and what to do', async () => {
-    const at = bench(smallRecipe(), hub)
+    const at = on.bench(smallRecipe())
     for (const args of [
       temporalArgs(at),
       ['list'],
@@ -156,11 +137,11 @@ temporalSuite('errors', () => {
     try {
       const at = bench(smallRecipe(), guarded)
       const port = Number(new URL(guarded.url).port) + 1
-      const worker = await startWorker(server, at, {
+      const worker = await on.worker(at, {
         env: { HF_TOKEN: token },
         args: ['--verbose', '--metrics', `127.0.0.1:${port}`],
       })
-      const finished = await run([...temporalArgs(at), '--verbose'], { env: clientEnv(server, at) })
+      const finished = await run([...temporalArgs(at), '--verbose'], { env: on.env(at) })
       expect(finished.code, finished.stderr).toBe(0)
       const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text()
       expect(metrics).toMatch(/shardmill_stages_run\w*\{[^}]*stage="tokenize"[^}]*\} [1-9]/)
@@ -169,8 +150,8 @@ temporalSuite('errors', () => {
       const denied = await startHubServer(goldenHub, { token: 'another' })
       const refused = bench(smallRecipe({ name: 'small' }), denied)
       await stopWorker(worker)
-      const second = await startWorker(server, refused, { env: { HF_TOKEN: token } })
-      const refusal = await run(temporalArgs(refused), { env: clientEnv(server, refused) })
+      const second = await on.worker(refused, { env: { HF_TOKEN: token } })
+      const refusal = await run(temporalArgs(refused), { env: on.env(refused) })
       expectClearError(refusal, [1])
       await stopWorker(second)
       await denied.close()
@@ -180,8 +161,8 @@ temporalSuite('errors', () => {
         metrics,
       }
       // The server's database has every event, memo, query answer and heartbeat it ever kept.
-      for (const name of filesUnder(server.folder))
-        texts[`server ${name}`] = readFileSync(join(server.folder, name), 'latin1')
+      for (const name of filesUnder(on.server.folder))
+        texts[`server ${name}`] = readFileSync(join(on.server.folder, name), 'latin1')
       for (const folder of [at.folder, refused.folder]) {
         for (const name of filesUnder(folder))
           texts[`${folder}/${name}`] = readFileSync(join(folder, name), 'latin1')

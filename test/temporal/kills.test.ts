@@ -4,76 +4,45 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, beforeAll, expect, test } from 'vitest'
 import {
   type Bench,
-  bench,
-  buildOn,
   type Finished,
-  goldenHub,
   goldenRecipe,
   ok,
   outputOf,
   random,
   recordsOf,
   type StoredRecord,
-  serve,
   start,
   testSeed,
 } from '../e2e/cli.ts'
-import { stageEvents, untilRunning } from './histories.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-  type WorkerProcess,
-} from './server.ts'
+import { expectWhole } from '../e2e/in-process.ts'
+import { type Reference, suiteWithServer } from './fixture.ts'
+import { untilRunning } from './histories.ts'
+import { stopWorker, temporalArgs, type WorkerProcess } from './server.ts'
 
-temporalSuite('kills', () => {
-  let hub: Awaited<ReturnType<typeof serve>>
-  let server: TestServer
-  let inProcess: Record<string, string>
-  let recordCount = 0
+suiteWithServer('kills', (on) => {
+  let golden: Reference
   const seed = testSeed()
 
   beforeAll(async () => {
-    hub = await serve(goldenHub)
-    server = await startServer()
-    const at = bench(goldenRecipe(), hub)
-    await buildOn(at)
-    inProcess = outputOf(at.out)
-    recordCount = recordsOf(at.store).size
+    golden = await on.inProcess()
   })
 
   // Each test has a build of its own; one that failed must not occupy the next test's workers.
   afterEach(async () => {
-    for await (const run of server.client.workflow.list({
+    for await (const run of on.client.workflow.list({
       query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"',
     })) {
-      await server.client.workflow.getHandle(run.workflowId).terminate()
+      await on.client.workflow.getHandle(run.workflowId).terminate()
     }
   })
 
-  /** Submits without waiting; `ended` follows it from this process. */
-  async function submit(at: Bench): Promise<{ id: string; ended: Promise<unknown> }> {
-    const { stdout } = await ok([...temporalArgs(at), '--detach'], { env: clientEnv(server, at) })
-    const id = stdout.trim()
-    const ended = server.client.workflow.getHandle(id).result()
-    ended.catch(() => {})
-    return { id, ended }
-  }
-
   /** What must hold at the end of every one of these builds. */
   async function expectUndisturbed(at: Bench, id: string): Promise<void> {
-    expect(outputOf(at.out)).toEqual(inProcess)
-    const records = recordsOf(at.store)
-    expect(records.size).toBe(recordCount)
-    const events = await stageEvents(server.client, id)
-    const ran = events.filter(({ cached }) => cached === false).map(({ key }) => key)
-    expect(new Set(ran).size, 'a stage was run and finished twice').toBe(ran.length)
-    expect(new Set(events.map(({ key }) => key))).toEqual(new Set(records.keys()))
-    expect((await ok(['store', 'check', '--store', at.store, '--json'])).code).toBe(0)
+    expect(outputOf(at.out)).toEqual(golden.output)
+    const keys = new Set(recordsOf(at.store).keys())
+    expect(keys).toEqual(golden.keys)
+    expect(new Set((await on.eventsOf(id)).map(({ key }) => key))).toEqual(keys)
+    await expectWhole(at.store)
   }
 
   /** Records are written once: whoever comes after a kill leaves them as they are. */
@@ -86,8 +55,8 @@ temporalSuite('kills', () => {
   }
 
   test(`SIGKILL at 20 moments, before, in and after writes of blobs and records, over all stages (seed ${seed})`, async () => {
-    const at = bench(goldenRecipe(), hub)
-    const { id, ended } = await submit(at)
+    const at = on.bench()
+    const { id, ended } = await on.submit(at)
     let over = false
     ended.finally(() => (over = true)).catch(() => {})
     const next = random(seed)
@@ -103,9 +72,7 @@ temporalSuite('kills', () => {
     while (!over && kills < 20) {
       // A golden build writes some two hundred files: each life gets a twentieth of them.
       const spec = moments[kills % moments.length]!.replace('#', String(4 + Math.floor(next() * 8)))
-      const worker = await startWorker(server, at, { fault: { spec, path: `${at.store}/v1/` } }).catch(
-        () => undefined,
-      )
+      const worker = await on.worker(at, { fault: { spec, path: `${at.store}/v1/` } }).catch(() => undefined)
       if (worker !== undefined) await Promise.race([worker.exited, ended])
       const now = recordsOf(at.store)
       expectKept(known, now)
@@ -114,7 +81,7 @@ temporalSuite('kills', () => {
       if (worker === undefined || worker.ended()) kills++
     }
     expect(kills, 'the build ended before it was killed 20 times').toBe(20)
-    const last = await startWorker(server, at)
+    const last = await on.worker(at)
     await ended
     expectKept(known, recordsOf(at.store))
     await expectUndisturbed(at, id)
@@ -129,34 +96,33 @@ temporalSuite('kills', () => {
       'verify',
     ])
     await stopWorker(last)
-  }, 240_000)
+  }, 600_000)
 
   test('SIGKILL of two of three workers', async () => {
-    const at = bench(goldenRecipe({ shardTokens: 100 }), hub)
-    await buildOn(at)
-    const expected = outputOf(at.out)
-    const fresh = { ...bench(goldenRecipe({ shardTokens: 100 }), hub) }
-    const workers = await Promise.all([0, 1, 2].map(() => startWorker(server, fresh, { slowMs: 40 })))
-    const { id, ended } = await submit(fresh)
-    await untilRunning(server.client, id, 'tokenize')
+    const recipe = goldenRecipe({ shardTokens: 100 })
+    const { output } = await on.inProcess(recipe)
+    const fresh = on.bench(recipe)
+    const workers = await Promise.all([0, 1, 2].map(() => on.worker(fresh, { slowMs: 40 })))
+    const { id, ended } = await on.submit(fresh)
+    await untilRunning(on.client, id, 'tokenize')
     workers[0]!.child.kill('SIGKILL')
-    await untilRunning(server.client, id, 'shard')
+    await untilRunning(on.client, id, 'shard')
     workers[1]!.child.kill('SIGKILL')
     await ended
-    expect(outputOf(fresh.out)).toEqual(expected)
+    expect(outputOf(fresh.out)).toEqual(output)
     await stopWorker(workers[2]!)
   }, 120_000)
 
   test('SIGKILL of the server, restarted on its database: workers and a following client wait for it', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const worker = await startWorker(server, at, { slowMs: 60 })
-    const following = start(temporalArgs(at), { env: clientEnv(server, at) })
+    const at = on.bench()
+    const worker = await on.worker(at, { slowMs: 60 })
+    const following = start(temporalArgs(at), { env: on.env(at) })
     await following.says('submitted: ')
-    const id = await runningBuild()
-    await untilRunning(server.client, id, 'format')
-    await server.kill()
+    const id = await on.running('buildDataset')
+    await untilRunning(on.client, id, 'format')
+    await on.server.kill()
     await pause(1_500)
-    await server.restart()
+    await on.server.restart()
     const finished: Finished = await following.done
     expect(finished, finished.stderr).toMatchObject({ code: 0 })
     await expectUndisturbed(at, id)
@@ -164,13 +130,13 @@ temporalSuite('kills', () => {
   }, 120_000)
 
   test('a worker frozen past its heartbeat timeout and let go on does no harm', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const frozen = await startWorker(server, at, {
+    const at = on.bench()
+    const frozen = await on.worker(at, {
       fault: { spec: 'rename:40:stop-before', path: `${at.store}/v1/` },
     })
-    const { id, ended } = await submit(at)
+    const { id, ended } = await on.submit(at)
     while (!(await isStopped(frozen))) await pause(50)
-    const other = await startWorker(server, at)
+    const other = await on.worker(at)
     await ended
     const before = outputOf(at.out)
     frozen.child.kill('SIGCONT')
@@ -180,32 +146,22 @@ temporalSuite('kills', () => {
     await stopWorker(other)
     // What was frozen goes on working.
     const more = { ...at, out: `${at.out}-more` }
-    await ok(temporalArgs(more), { env: clientEnv(server, at) })
-    expect(outputOf(more.out)).toEqual(inProcess)
+    await ok(temporalArgs(more), { env: on.env(at) })
+    expect(outputOf(more.out)).toEqual(golden.output)
     await stopWorker(frozen)
   }, 120_000)
 
   test('SIGTERM hands running work back within the grace period: another worker goes on at once', async () => {
-    const at = bench(goldenRecipe(), hub)
-    const slow = await startWorker(server, at, { slowMs: 800, args: ['--grace', '1'] })
-    const { id, ended } = await submit(at)
-    await untilRunning(server.client, id, 'download')
+    const at = on.bench()
+    const slow = await on.worker(at, { slowMs: 800, args: ['--grace', '1'] })
+    const { id, ended } = await on.submit(at)
+    await untilRunning(on.client, id, 'download')
     await stopWorker(slow)
-    const other = await startWorker(server, at)
+    const other = await on.worker(at)
     await ended
     await expectUndisturbed(at, id)
     await stopWorker(other)
   }, 120_000)
-
-  async function runningBuild(): Promise<string> {
-    for (;;) {
-      for await (const run of server.client.workflow.list({
-        query: 'ExecutionStatus = "Running" AND WorkflowType = "buildDataset"',
-      }))
-        return run.workflowId
-      await pause(100)
-    }
-  }
 })
 
 async function isStopped({ child }: WorkerProcess): Promise<boolean> {

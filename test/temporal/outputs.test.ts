@@ -2,25 +2,24 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { type Bench, bench, goldenHub, ok, outputOf, serve, smallRecipe } from '../e2e/cli.ts'
-import { clientEnv, startServer, startWorker, stopWorker, temporalArgs, temporalSuite } from './server.ts'
+import { type Bench, ok, outputOf, smallRecipe } from '../e2e/cli.ts'
+import { buildHere } from '../e2e/in-process.ts'
+import { suiteWithServer } from './fixture.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
 const patience = 240_000
 
-temporalSuite('output formats and mixes', () => {
+suiteWithServer('output formats and mixes', (on) => {
   test(
     'JSON lines, rows packed, MDS in folders, and the first of them mixed',
     async () => {
-      const server = await startServer()
-      const hub = await serve(goldenHub)
-      const first = bench(smallRecipe({ output: { format: 'jsonl' } }), hub)
-      const worker = await startWorker(server, first)
+      const first = on.bench(smallRecipe({ output: { format: 'jsonl' } }))
+      const worker = await on.worker(first)
       /** The same recipe in process, with a store of its own, and on Temporal. */
       const both = async (at: Bench) => {
         const here = join(at.folder, 'here')
-        const own = join(at.folder, 'own-store')
-        await ok(['build', at.recipe, '--out', here, '--store', own], { env: at.env })
-        await ok(temporalArgs(at), { env: clientEnv(server, at) })
+        await buildHere({ ...at, out: here, store: join(at.folder, 'own-store') })
+        await ok(temporalArgs(at), { env: on.env(at) })
         expect(outputOf(at.out)).toEqual(outputOf(here))
         await ok(['verify', at.out])
         return Object.keys(outputOf(at.out))

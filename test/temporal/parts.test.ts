@@ -1,13 +1,10 @@
 /** Builds on Temporal off the straight road: files of many partitions, blobs found damaged, cancelling by command. */
 import { chmodSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
 import {
-  type Bench,
   bench,
   blobPath,
-  buildOn,
-  goldenHub,
   goldenRecipe,
   json,
   ok,
@@ -18,41 +15,25 @@ import {
   serve,
   start,
 } from '../e2e/cli.ts'
+import { expectWhole } from '../e2e/in-process.ts'
+import { suiteWithServer } from './fixture.ts'
 import { historiesOf, listed, untilRunning } from './histories.ts'
 import { manyPartitionsHub, manyPartitionsRecipe } from './many-partitions.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-} from './server.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
-temporalSuite('parts', () => {
-  let server: TestServer
-  beforeAll(async () => {
-    server = await startServer()
-  })
-
-  async function submit(at: Bench): Promise<string> {
-    const { stdout } = await ok([...temporalArgs(at), '--detach'], { env: clientEnv(server, at) })
-    return stdout.trim()
-  }
-
+suiteWithServer('parts', (on) => {
   test('a file of more than 64 partitions: pages of it are child workflows, the bytes those of one process', async () => {
     const count = 70
     const hub = await serve(manyPartitionsHub(count))
-    const reference = bench(manyPartitionsRecipe('partitions'), hub)
-    await buildOn(reference)
-    const at = bench(manyPartitionsRecipe('partitions'), hub)
-    const worker = await startWorker(server, at)
-    const id = await submit(at)
-    await server.client.workflow.getHandle(id).result()
-    expect(outputOf(at.out)).toEqual(outputOf(reference.out))
-    await listed(server.client, id)
-    const pages = (await historiesOf(server.client, id)).filter(({ type }) => type === 'buildPartitions')
+    const recipe = manyPartitionsRecipe('partitions')
+    const reference = await on.inProcess(recipe, hub)
+    const at = bench(recipe, hub)
+    const worker = await on.worker(at)
+    const { id, ended } = await on.submit(at)
+    await ended
+    expect(outputOf(at.out)).toEqual(reference.output)
+    await listed(on.client, id)
+    const pages = (await historiesOf(on.client, id)).filter(({ type }) => type === 'buildPartitions')
     expect(pages.map(({ workflowId }) => /-(\d+)$/.exec(workflowId)?.[1]).sort()).toEqual(['0', '64'])
     const scheduled = pages.map(
       ({ history }) =>
@@ -67,9 +48,9 @@ temporalSuite('parts', () => {
   }, 180_000)
 
   test('blobs found damaged in the middle of a build are made again, and the build goes on by itself', async () => {
-    const at = bench(goldenRecipe(), await serve(goldenHub))
-    const env = clientEnv(server, at)
-    const worker = await startWorker(server, at)
+    const at = on.bench()
+    const env = on.env(at)
+    const worker = await on.worker(at)
     await ok(temporalArgs(at), { env })
     const good = outputOf(at.out)
     const before = recordsOf(at.store)
@@ -94,13 +75,13 @@ temporalSuite('parts', () => {
     expect(new Set(recordsOf(at.store).keys())).toEqual(new Set(before.keys()))
     expect(report.stages.run).toBeGreaterThanOrEqual(gone)
     expect(report.stages.run).toBeLessThan(before.size)
-    await ok(['store', 'check', '--store', at.store, '--no-repair'])
+    await expectWhole(at.store)
 
     // In one run of the workflow: the failure is in its history, and the recipe was resolved once more behind it.
     const id = /shardmill-golden-[0-9a-f]{12}/.exec((await ok(['list'], { env })).stdout)![0]
-    await listed(server.client, id)
-    const { runId } = await server.client.workflow.getHandle(id).describe()
-    const histories = await historiesOf(server.client, id)
+    await listed(on.client, id)
+    const { runId } = await on.client.workflow.getHandle(id).describe()
+    const histories = await historiesOf(on.client, id)
     const failures = histories.flatMap(({ history }) =>
       (history.events ?? []).flatMap(
         ({ activityTaskFailedEventAttributes: failed }) =>
@@ -120,15 +101,15 @@ temporalSuite('parts', () => {
   }, 180_000)
 
   test('`shardmill cancel` stops a running build and returns once it has; its follower says so; the next build goes on', async () => {
-    const at = bench(goldenRecipe({ shardTokens: 1_500 }), await serve(goldenHub))
-    const env = clientEnv(server, at)
-    const slow = await startWorker(server, at, { slowMs: 120 })
-    const id = await submit(at)
+    const at = on.bench(goldenRecipe({ shardTokens: 1_500 }))
+    const env = on.env(at)
+    const slow = await on.worker(at, { slowMs: 120 })
+    const { id } = await on.submit(at)
     const following = start(['attach', id], { env })
-    await untilRunning(server.client, id, 'tokenize')
+    await untilRunning(on.client, id, 'tokenize')
     const cancelled = await ok(['cancel', id], { env })
     expect(cancelled.stdout).toBe(`${id}: cancelled; finished stages are kept\n`)
-    expect((await server.client.workflow.getHandle(id).describe()).status.name).toBe('CANCELLED')
+    expect((await on.client.workflow.getHandle(id).describe()).status.name).toBe('CANCELLED')
     const left = await following.done
     expect(left.code).toBe(130)
     expect(left.stderr).toContain(`build ${id} was cancelled; finished stages are kept`)
@@ -140,7 +121,7 @@ temporalSuite('parts', () => {
 
     const kept = recordsOf(at.store)
     expect(kept.size).toBeGreaterThan(0)
-    const worker = await startWorker(server, at)
+    const worker = await on.worker(at)
     const report = await json<{ stages: { cached: number } }>(temporalArgs(at), { env })
     expect(report.stages.cached).toBe(kept.size)
     await stopWorker(worker)

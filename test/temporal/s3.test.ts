@@ -2,50 +2,23 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { beforeAll, expect, test } from 'vitest'
-import {
-  type Bench,
-  bench,
-  buildOn,
-  filesUnder,
-  goldenHub,
-  goldenRecipe,
-  json,
-  manifestOf,
-  ok,
-  outputOf,
-  serve,
-  temporaryFolder,
-} from '../e2e/cli.ts'
+import { type Bench, filesUnder, json, manifestOf, ok, outputOf, temporaryFolder } from '../e2e/cli.ts'
 import { s3Suite } from '../store/s3-server.ts'
 import { backdoor, newLocation } from '../store/s3-support.ts'
-import { stageEvents } from './histories.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-} from './server.ts'
+import { type Reference, suiteWithServer } from './fixture.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
 /** Must show up nowhere. */
 const planted = 'planted-secret-0123456789'
 
 s3Suite('builds on Temporal with their store in a bucket', (s3) => {
-  temporalSuite('several workers', () => {
-    let server: TestServer
-    let hub: Awaited<ReturnType<typeof serve>>
-    let inProcess: Record<string, string>
+  suiteWithServer('several workers', (on) => {
+    let golden: Reference
     let stages = 0
 
     beforeAll(async () => {
-      hub = await serve(goldenHub)
-      server = await startServer()
-      const at = bench(goldenRecipe(), hub)
-      await buildOn(at)
-      inProcess = outputOf(at.out)
-      stages = manifestOf(at.out).stages.length
+      golden = await on.inProcess()
+      stages = golden.keys.size
     })
 
     /** Credentials are in the environment; every process keeps its local copies apart, as on a machine of its own. */
@@ -57,8 +30,8 @@ s3Suite('builds on Temporal with their store in a bucket', (s3) => {
       AWS_REGION: process.env['AWS_REGION'] ?? 'us-east-1',
       XDG_CACHE_HOME: cache,
     })
-    const inBucket = (): Bench => ({ ...bench(goldenRecipe(), hub), store: newLocation() })
-    const clients = (at: Bench) => ({ ...clientEnv(server, at), ...aws() })
+    const inBucket = (): Bench => ({ ...on.bench(), store: newLocation() })
+    const clients = (at: Bench) => ({ ...on.env(at), ...aws() })
 
     const recordKeys = async (location: string): Promise<Set<string>> => {
       const behind = await backdoor(s3.endpoint, location)
@@ -69,31 +42,33 @@ s3Suite('builds on Temporal with their store in a bucket', (s3) => {
 
     test('one worker: the bytes of a store in a folder; a rerun elsewhere is cached; the credentials are in no history or log', async () => {
       const at = inBucket()
-      const worker = await startWorker(server, at, { env: aws() })
+      const worker = await on.worker(at, { env: aws() })
       const env = clients(at)
       const first = await json<{ stages: unknown; files: readonly unknown[] }>(temporalArgs(at), { env })
       expect(first.stages).toEqual({ run: stages, cached: 0 })
-      expect(outputOf(at.out)).toEqual(inProcess)
+      expect(outputOf(at.out)).toEqual(golden.output)
       await ok(['verify', at.out])
       const elsewhere = join(temporaryFolder(), 'out')
       const again = await json<{ stages: unknown }>(temporalArgs(at, elsewhere), { env: clients(at) })
       expect(again.stages).toEqual({ run: 0, cached: stages })
-      expect(outputOf(elsewhere)).toEqual(inProcess)
+      expect(outputOf(elsewhere)).toEqual(golden.output)
       await ok(['store', 'check', '--store', at.store, '--no-repair'], { env })
       await stopWorker(worker)
-      const shown = filesUnder(server.folder).map((name) => readFileSync(join(server.folder, name), 'latin1'))
+      const shown = filesUnder(on.server.folder).map((name) =>
+        readFileSync(join(on.server.folder, name), 'latin1'),
+      )
       for (const text of [worker.output(), ...shown]) expect(text.includes(planted)).toBe(false)
     }, 180_000)
 
     test('three workers with caches of their own, queues apart: the same bytes', async () => {
       const at = inBucket()
       const workers = await Promise.all([
-        startWorker(server, at, { args: ['--queues', 'workflows,io'], env: aws() }),
-        startWorker(server, at, { args: ['--queues', 'cpu'], env: aws() }),
-        startWorker(server, at, { args: ['--queues', 'cpu'], env: aws() }),
+        on.worker(at, { args: ['--queues', 'workflows,io'], env: aws() }),
+        on.worker(at, { args: ['--queues', 'cpu'], env: aws() }),
+        on.worker(at, { args: ['--queues', 'cpu'], env: aws() }),
       ])
       await ok(temporalArgs(at), { env: clients(at) })
-      expect(outputOf(at.out)).toEqual(inProcess)
+      expect(outputOf(at.out)).toEqual(golden.output)
       expect((await recordKeys(at.store)).size).toBe(stages)
       for (const worker of workers) await stopWorker(worker)
     }, 180_000)
@@ -103,9 +78,9 @@ s3Suite('builds on Temporal with their store in a bucket', (s3) => {
       const cache = temporaryFolder()
       const { stdout } = await ok([...temporalArgs(at), '--detach'], { env: clients(at) })
       const id = stdout.trim()
-      const ended = server.client.workflow.getHandle(id).result()
+      const ended = on.client.workflow.getHandle(id).result()
       ended.catch(() => {})
-      const doomed = await startWorker(server, at, {
+      const doomed = await on.worker(at, {
         env: aws(cache),
         fault: { spec: 'open:150:kill-before', path: cache },
       })
@@ -114,13 +89,10 @@ s3Suite('builds on Temporal with their store in a bucket', (s3) => {
       const done = await recordKeys(at.store)
       expect(done.size).toBeGreaterThan(0)
       expect(done.size).toBeLessThan(stages)
-      const other = await startWorker(server, at, { env: aws() })
+      const other = await on.worker(at, { env: aws() })
       await ended
-      expect(outputOf(at.out)).toEqual(inProcess)
-      const ran = (await stageEvents(server.client, id))
-        .filter(({ cached }) => cached === false)
-        .map(({ key }) => key)
-      expect(new Set(ran).size, 'a stage was run and finished twice').toBe(ran.length)
+      expect(outputOf(at.out)).toEqual(golden.output)
+      await on.eventsOf(id)
       expect(await recordKeys(at.store)).toEqual(new Set(manifestOf(at.out).stages.map(({ key }) => key)))
       await ok(['store', 'check', '--store', at.store, '--no-repair'], { env: clients(at) })
       await stopWorker(other)

@@ -223,9 +223,12 @@ export async function stopWorker(
   await exited
 }
 
+/** How long a worker may be silent here. */
+export const heartbeatMs = 2_500
+
 /** Environment for clients: where the server is, and limits that fit tests. */
 export function clientEnv(server: TestServer, at: Bench): Record<string, string> {
-  return { ...at.env, TEMPORAL_ADDRESS: server.address, SHARDMILL_HEARTBEAT_TIMEOUT_MS: '2500' }
+  return { ...at.env, TEMPORAL_ADDRESS: server.address, SHARDMILL_HEARTBEAT_TIMEOUT_MS: String(heartbeatMs) }
 }
 
 /** Arguments for building a bench on Temporal. */

@@ -1,16 +1,9 @@
 /** Traces, as a collector receives them: one trace a build, a span a stage; off and harmless without a collector. */
 import { createServer, type Server } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { bench, goldenHub, json, ok, recordsOf, serve, smallRecipe } from '../e2e/cli.ts'
-import {
-  clientEnv,
-  startServer,
-  startWorker,
-  stopWorker,
-  type TestServer,
-  temporalArgs,
-  temporalSuite,
-} from './server.ts'
+import { json, ok, recordsOf, smallRecipe } from '../e2e/cli.ts'
+import { suiteWithServer } from './fixture.ts'
+import { stopWorker, temporalArgs } from './server.ts'
 
 interface Span {
   readonly traceId: string
@@ -22,14 +15,12 @@ interface Span {
   readonly status: { readonly code?: number }
 }
 
-temporalSuite('tracing', () => {
-  let server: TestServer
+suiteWithServer('tracing', (on) => {
   let collector: Server
   let endpoint: string
   const received: { path: string; body: string }[] = []
 
   beforeAll(async () => {
-    server = await startServer()
     collector = createServer((request, response) => {
       let body = ''
       request.setEncoding('utf8').on('data', (text: string) => (body += text))
@@ -44,13 +35,13 @@ temporalSuite('tracing', () => {
   afterAll(() => void collector.close())
 
   test('each stage that ran is a span of the build’s one trace', async () => {
-    const at = bench(smallRecipe(), await serve(goldenHub))
-    const env = clientEnv(server, at)
-    const worker = await startWorker(server, at, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
+    const at = on.bench(smallRecipe())
+    const env = on.env(at)
+    const worker = await on.worker(at, { env: { OTEL_EXPORTER_OTLP_ENDPOINT: endpoint } })
     const { build, run } = await json<{ build: string; run: string }>([...temporalArgs(at), '--detach'], {
       env,
     })
-    await server.client.workflow.getHandle(build).result()
+    await on.client.workflow.getHandle(build).result()
     await stopWorker(worker)
     expect(new Set(received.map(({ path }) => path))).toEqual(new Set(['/v1/traces']))
     const spans = received.flatMap(({ body }) =>
@@ -82,9 +73,9 @@ temporalSuite('tracing', () => {
   test('a collector that is not there, and none asked for: the build is the same', async () => {
     const before = received.length
     for (const env of [{ OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }, {}]) {
-      const at = bench(smallRecipe(), await serve(goldenHub))
-      const worker = await startWorker(server, at, { env: env as Record<string, string> })
-      await ok(temporalArgs(at), { env: clientEnv(server, at) })
+      const at = on.bench(smallRecipe())
+      const worker = await on.worker(at, { env: env as Record<string, string> })
+      await ok(temporalArgs(at), { env: on.env(at) })
       await stopWorker(worker)
     }
     expect(received).toHaveLength(before)
