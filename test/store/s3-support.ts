@@ -11,6 +11,7 @@ import { openS3Store } from '../../store/s3/s3-store.ts'
 import { cacheFolder } from '../../store/s3/settings.ts'
 import type { Digest } from '../../store/types.ts'
 import { keyOf, temporaryFolder } from './helpers.ts'
+import { startFaultProxy } from './s3-fault-proxy.ts'
 import { BUCKET } from './s3-server.ts'
 
 /** A store that no other test knows. */
@@ -82,4 +83,19 @@ export async function backdoor(endpoint: string, location: string): Promise<Back
       return paths
     },
   }
+}
+
+/** A store of its own behind a server that can be made to fail, and a look past both. */
+export async function openBehindProxy(
+  endpoint: string,
+  env: NodeJS.ProcessEnv = {},
+  leaseTimes?: LeaseTimes,
+) {
+  const location = newLocation()
+  const proxy = await startFaultProxy(endpoint)
+  const opened = await openS3(proxy.endpoint, location, {
+    env,
+    ...(leaseTimes === undefined ? {} : { leaseTimes }),
+  })
+  return { ...opened, proxy, location, behind: await backdoor(endpoint, location) }
 }
