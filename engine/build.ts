@@ -64,10 +64,6 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   const recipe = parseRecipe(options.recipe.text, options.recipe.file, options.recipe.settings)
   await assertUsableOutput(options.out, options.store)
   const store = await openStore(options.store, { onWarning: (text) => options.observer.notice(text) })
-  const lease = await store.leaseForBuild({
-    signal: options.signal,
-    onWait: (text) => options.observer.notice(text),
-  })
   const hub = onceHub(options)
   let pool: StagePool | undefined
   const makePool = async () => {
@@ -77,6 +73,10 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
   }
   const ran = new Set<Digest>()
   try {
+    await store.leaseForBuild({
+      signal: options.signal,
+      onWait: (text) => options.observer.notice(text),
+    })
     // Where there is no output yet, there will be work: threads load while the recipe is resolved.
     if (!existsSync(options.out)) (await makePool()).warm()
     for (let repairs = 0; ; repairs++) {
@@ -111,7 +111,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
     }
   } finally {
     await pool?.close()
-    await lease.release()
+    // With its leases.
     await store.close()
   }
 }

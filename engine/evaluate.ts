@@ -104,8 +104,8 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     ...(options.revision === undefined ? {} : { revision: options.revision }),
   } as Json
   const store = await openStore(options.store, { onWarning: notice })
-  const lease = await store.leaseForBuild({ signal, onWait: notice })
   try {
+    await store.leaseForBuild({ signal, onWait: notice })
     const text = await letterTexts(dir, manifest as EvalManifest, options)
     const tasks: TaskProblems[] = []
     for (const task of (manifest as EvalManifest).tasks)
@@ -129,7 +129,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       ...{ fingerprints: scored.fingerprints, run: scored.run, cached: scored.cached },
     }
   } finally {
-    await lease.release()
+    // With its leases.
     await store.close()
   }
 }
