@@ -1,6 +1,6 @@
 /** Files of the output, written where they will stay: new, whole and durable. */
 import { constants } from 'node:fs'
-import { type FileHandle, open } from 'node:fs/promises'
+import { copyFile, type FileHandle, open, rm } from 'node:fs/promises'
 import type { Digest, Store } from '../store/types.ts'
 
 export interface WriteOptions {
@@ -11,15 +11,43 @@ export interface WriteOptions {
 
 /**
  * Writes a blob's bytes, checked against its digest on the way (or see ReadOptions.hashedAs), to a file that must not
- * be there yet.
+ * be there yet. Where the file system can, the two share their extents, and nothing is copied.
  */
-export function copyOut(
+export async function copyOut(
   store: Store,
   blob: Digest,
   path: string,
   { hashedAs, ...options }: WriteOptions & { readonly hashedAs?: string | undefined } = {},
 ): Promise<void> {
-  return writeNewFile(path, store.readBlob(blob, { reuse: true, hashedAs }), options)
+  if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) options.onWritten?.()
+  else await writeNewFile(path, store.readBlob(blob, { reuse: true, hashedAs }), options)
+}
+
+/** False where this is no file system that clones, or the blob is not what was hashed: then it has to be read. */
+async function clone(store: Store, blob: Digest, path: string, hashedAs: string): Promise<boolean> {
+  try {
+    await copyFile(
+      await store.localFile(blob),
+      path,
+      constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE,
+    )
+  } catch {
+    return false
+  }
+  try {
+    const file = await open(path, 'r')
+    try {
+      await file.chmod(0o644) // blobs are read-only
+      await file.sync()
+    } finally {
+      await file.close()
+    }
+    if ((await store.identity(blob)) === hashedAs) return true
+  } catch {
+    // Whatever it was, copying says so.
+  }
+  await rm(path, { force: true })
+  return false
 }
 
 /** A chunk is used up before the next one is asked for. */
