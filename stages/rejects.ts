@@ -14,7 +14,7 @@ export class Rejects {
     this.file = file
   }
 
-  /** Sets a row aside; `value` is kept when it is known and not huge. */
+  /** Sets a row aside; `value` is kept when it is known, not huge and not nested without measure. */
   add(at: { row?: number; line?: number }, why: string, value: unknown): void {
     this.first ??= { ...at, why }
     this.count++
@@ -24,7 +24,7 @@ export class Rejects {
         hint: 'This is probably another kind of data than the recipe says: look at task, columns and roles.',
       })
     }
-    const json = value === undefined ? undefined : JSON.stringify(value)
+    const json = value === undefined || isDeep(value) ? undefined : JSON.stringify(value)
     this.lines.push(
       JSON.stringify({ ...at, why, ...(json !== undefined && json.length < 1 << 16 ? { value } : {}) }),
     )
@@ -34,4 +34,16 @@ export class Rejects {
   toBytes(): Uint8Array {
     return Buffer.from(this.lines.map((line) => `${line}\n`).join(''))
   }
+}
+
+/** Deeper values overflow the stack of `JSON.stringify` sooner or later, which no stage may depend on. */
+const deepest = 1000
+
+function isDeep(value: unknown): boolean {
+  let level: unknown[] = [value]
+  for (let depth = 0; depth <= deepest; depth++) {
+    level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
+    if (level.length === 0) return false
+  }
+  return true
 }

@@ -84,8 +84,9 @@ async function askOnce<T>(
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       signal: AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]),
     })
-    text = await response.text()
+    text = await textOf(response, where)
   } catch (error) {
+    if (error instanceof ShardmillError) throw error
     const timedOut = (error as Error).name === 'TimeoutError'
     const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
     const why = timedOut
@@ -135,6 +136,24 @@ async function askOnce<T>(
       hint: unreachable,
     })
   }
+}
+
+/** Far more than the log-probabilities of any batch. */
+const mostBytes = 256 << 20
+
+/** @throws ENDPOINT_ANSWER for an answer without end */
+async function textOf(response: Response, where: string): Promise<string> {
+  const chunks: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of response.body ?? []) {
+    bytes += chunk.length
+    if (bytes > mostBytes)
+      throw new ShardmillError('ENDPOINT_ANSWER', `${where} answered with more than ${mostBytes >> 20} MiB`, {
+        hint: isThisIt,
+      })
+    chunks.push(chunk)
+  }
+  return new TextDecoder().decode(Buffer.concat(chunks))
 }
 
 const unreachable = 'Look at the server, then run the same command again: what was answered is kept.'

@@ -156,11 +156,21 @@ function range(...bounds: number[]): number[] {
 
 class BoundedInterpreter extends Interpreter {
   private steps = 0
+  private turns = 0
+  /** What the loops of the template go over. */
+  private readonly iterables = new WeakSet<Node>()
 
   override evaluate(node: Node | undefined, scope: Scope): Value {
     if (++this.steps > mostSteps)
       throw new TemplateFault(`the template does not come to an end within ${mostSteps} steps`)
+    if (node?.type === 'For') this.iterables.add(node['iterable'] as Node)
     const value = this.stripped(node, scope) ?? super.evaluate(node, scope)
+    // Turns of a loop with an empty body are no steps.
+    if (node !== undefined && this.iterables.has(node) && Array.isArray(value.value)) {
+      this.turns += value.value.length
+      if (this.turns > mostSteps)
+        throw new TemplateFault(`the loops of the template take more than ${mostSteps} turns`)
+    }
     if (isString(value) && value.value.length > mostCharacters)
       throw new TemplateFault(`the template writes more than ${mostCharacters} characters`)
     return value
