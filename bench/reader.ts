@@ -124,7 +124,8 @@ async function measure(
 async function readOurs(bytes: Uint8Array, use: (content: Uint8Array) => void): Promise<number> {
   const file = await openParquet(bytesSource(bytes, 'corpus'))
   let sum = 0
-  for await (const batch of readParquet(file, { from: 0, to: file.rowGroups.length }, columns)) {
+  const groups = { from: 0, to: file.rowGroups.length }
+  for await (const batch of readParquet(file, groups, columns, { reuse: true })) {
     const content = contentOf(batch.columns.messages!)
     sum += content.bytes.length
     use(content.bytes)

@@ -60,15 +60,17 @@ export function openByteSource(path: string, name: string): ByteSource & { close
 
 /** Bytes in memory as a source. */
 export function bytesSource(bytes: Uint8Array, name: string): ByteSource {
+  const part = (offset: number, length: number) => {
+    if (!(offset >= 0 && length >= 0 && offset + length <= bytes.length)) {
+      throw endsEarly(name, offset, length, bytes.length)
+    }
+    return bytes.subarray(offset, offset + length)
+  }
   return {
     name,
     size: bytes.length,
-    read(offset, length) {
-      if (!(offset >= 0 && length >= 0 && offset + length <= bytes.length)) {
-        throw endsEarly(name, offset, length, bytes.length)
-      }
-      return bytes.slice(offset, offset + length)
-    },
+    read: (offset, length) => part(offset, length).slice(),
+    readInto: (into, offset) => into.set(part(offset, into.length)),
   }
 }
 
