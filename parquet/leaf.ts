@@ -1,4 +1,5 @@
-import { giveBack, takeScratch } from '../memory/scratch.ts'
+/** One physical column: pages to rows of levels and values. assemble.ts makes lists and structs of several. */
+import { giveBack, takeScratch } from '../memory/buffers.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { Decompress } from './codecs.ts'
 import { Damage } from './damage.ts'

@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib'
-import { giveBack, takeScratch } from '../memory/scratch.ts'
+import { giveBack, takeScratch } from '../memory/buffers.ts'
 import type { ByteSource } from './byte-source.ts'
 import type { Decompress } from './codecs.ts'
 import { Damage, EndOfBytes } from './damage.ts'

@@ -1,5 +1,5 @@
 import { ShardmillError } from '../errors/index.ts'
-import { ScratchBytes } from '../memory/scratch.ts'
+import { ScratchBytes } from '../memory/buffers.ts'
 import type { Digest } from '../store/types.ts'
 
 /** Takes exact runs of bytes from a stream of chunks. A run starts 8-byte aligned; it is good until the next one. */

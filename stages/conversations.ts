@@ -12,7 +12,7 @@
  *            partText u32[parts+1]         byte offsets into text
  *            text u8[textBytes]
  */
-import { ScratchBytes } from '../memory/scratch.ts'
+import { ScratchBytes } from '../memory/buffers.ts'
 import type { BlobRef, BlobWriter, Digest, Store } from '../store/types.ts'
 import { BlobCursor } from './blob-cursor.ts'
 

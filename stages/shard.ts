@@ -7,7 +7,7 @@
  */
 import { closeSync, openSync, readSync } from 'node:fs'
 import { ShardmillError } from '../errors/index.ts'
-import { giveBack, ScratchBytes, takeScratch } from '../memory/scratch.ts'
+import { giveBack, ScratchBytes, takeScratch } from '../memory/buffers.ts'
 import type { BlobRef, BlobWriter, Digest, Json } from '../store/types.ts'
 import { defineStage, input, paramsOf, together } from './define-stage.ts'
 import { type Dtype, tokenWidth, type Values, type Window } from './outputs/define-output.ts'

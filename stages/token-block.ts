@@ -13,7 +13,7 @@
  */
 import { endianness } from 'node:os'
 import type { Encoder } from '../bpe/index.ts'
-import { ScratchBytes } from '../memory/scratch.ts'
+import { ScratchBytes } from '../memory/buffers.ts'
 import type { BlobRef, BlobWriter } from '../store/types.ts'
 import type { TokenSink } from './templates/define-template.ts'
 

@@ -3,7 +3,7 @@
 import { randomBytes } from 'node:crypto'
 import { dirname, join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
-import { giveBack, takeScratch } from '../memory/scratch.ts'
+import { giveBack, takeScratch } from '../memory/buffers.ts'
 import { startSha256 } from './digest.ts'
 import {
   closeQuietly,

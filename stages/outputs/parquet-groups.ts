@@ -13,19 +13,22 @@ const pageBytes = 1 << 20
 /** Tokens that a group begins with room for; it grows where a conversation needs more. */
 const firstRoom = 1 << 16
 
+/** The schema of a column of lists of int32, none of them null. */
+export const intListSchema = (name: string): SchemaElement[] => [
+  {
+    name,
+    repetition_type: 'REQUIRED',
+    num_children: 1,
+    converted_type: 'LIST',
+    logical_type: { type: 'LIST' },
+  },
+  { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
+  { name: 'element', type: 'INT32', repetition_type: 'REQUIRED' },
+]
+
 const schemaOf = (columns: readonly string[]): SchemaElement[] => [
   { name: 'schema', num_children: columns.length },
-  ...columns.flatMap((name): SchemaElement[] => [
-    {
-      name,
-      repetition_type: 'REQUIRED',
-      num_children: 1,
-      converted_type: 'LIST',
-      logical_type: { type: 'LIST' },
-    },
-    { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-    { name: 'element', type: 'INT32', repetition_type: 'REQUIRED' },
-  ]),
+  ...columns.flatMap(intListSchema),
 ]
 
 /** A file of the columns input_ids, labels and attention_mask, a list a row. */

@@ -1,3 +1,4 @@
+/** The hub server: the digests it gives to commits and files, and what it answers for them. */
 import { createHash } from 'node:crypto'
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'

@@ -13,6 +13,7 @@ import {
   readParquet,
 } from '../../../parquet/index.ts'
 import type { FileReader } from '../file-reader.ts'
+import { intListSchema } from '../parquet-groups.ts'
 import type { Problem, ProblemFormat } from './define-format.ts'
 
 const groupTokens = 1 << 20
@@ -30,19 +31,7 @@ const names = Object.keys(columns) as (keyof typeof columns)[]
 const schema: SchemaElement[] = [
   { name: 'schema', num_children: names.length },
   ...names.flatMap((name): SchemaElement[] =>
-    columns[name] === int
-      ? [{ name, type: 'INT32', repetition_type: 'REQUIRED' }]
-      : [
-          {
-            name,
-            repetition_type: 'REQUIRED',
-            num_children: 1,
-            converted_type: 'LIST',
-            logical_type: { type: 'LIST' },
-          },
-          { name: 'list', repetition_type: 'REPEATED', num_children: 1 },
-          { name: 'element', type: 'INT32', repetition_type: 'REQUIRED' },
-        ],
+    columns[name] === int ? [{ name, type: 'INT32', repetition_type: 'REQUIRED' }] : intListSchema(name),
   ),
 ]
 

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { giveBack, ScratchBytes, takeScratch } from '../../memory/scratch.ts'
+import { giveBack, ScratchBytes, takeScratch } from '../../memory/buffers.ts'
 
 describe('scratch memory', () => {
   test('is at least as large as asked for, and given out again', () => {
