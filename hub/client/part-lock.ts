@@ -58,15 +58,22 @@ async function tryClaim(path: string): Promise<Slot | undefined> {
 
 async function create(lock: string, holder: Holder): Promise<FileHandle | undefined> {
   ours.add(holder.nonce) // before the file is there: another call of this process may read it at once
+  let file: FileHandle | undefined
   try {
-    const file = await open(lock, 'wx')
+    file = await open(lock, 'wx')
     await file.write(JSON.stringify(holder), 0)
     return file
   } catch (error) {
     ours.delete(holder.nonce)
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return undefined
+    if (file === undefined && errno(error) === 'EEXIST') return undefined
+    if (file !== undefined) await rm(lock, { force: true }).catch(() => {})
+    await file?.close().catch(() => {})
     throw error
   }
+}
+
+function errno(error: unknown): string | undefined {
+  return (error as NodeJS.ErrnoException).code
 }
 
 function hold(path: string, lock: string, nonce: string, file: FileHandle): Slot {
@@ -102,7 +109,8 @@ async function removeDead(lock: string): Promise<boolean> {
   const aside = `${lock}.${randomBytes(6).toString('hex')}`
   try {
     await rename(lock, aside)
-  } catch {
+  } catch (error) {
+    if (errno(error) !== 'ENOENT') throw error
     return true // gone: another process was faster, or its holder has let go
   }
   const dead = await isDead(aside)
@@ -139,7 +147,7 @@ function isAlive(pid: number): boolean {
     process.kill(pid, 0)
     return true
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
+    return errno(error) === 'EPERM'
   }
 }
 

@@ -66,15 +66,24 @@ interface Child {
   readonly ended: Promise<void>
 }
 
-function start(command: readonly string[] = []): Child {
-  const args = [join(built, 'test/hub/download-child.js'), JSON.stringify([file, partPath])]
+const preload = fileURLToPath(new URL('../faults/fs-preload.mjs', import.meta.url))
+
+/** With `fault`, calls of the file system on lock files fail: see test/faults/fs-preload.mjs. */
+function start(command: readonly string[] = [], fault?: string): Child {
+  const child = [join(built, 'test/hub/download-child.js'), JSON.stringify([file, partPath])]
+  const args = fault === undefined ? child : ['--import', preload, ...child]
+  const faults =
+    fault === undefined ? {} : { SHARDMILL_TEST_FAULT: fault, SHARDMILL_TEST_FAULT_PATH: '.lock' }
   const [program = process.execPath, ...before] = [...command, process.execPath]
   const env = { ...process.env, HF_ENDPOINT: server.url, HF_TOKEN: 'hf_x', SHARDMILL_HUB_TIMEOUT_MS: '60000' }
-  const child = spawn(program, [...before, ...args], { env, stdio: ['ignore', 'pipe', 'inherit'] })
-  children.push(child)
+  const started = spawn(program, [...before, ...args], {
+    env: { ...env, ...faults },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
+  children.push(started)
   const lines: string[] = []
   const waiting: { wanted: (line: string) => boolean; tell: (line: string) => void }[] = []
-  const reader = createInterface({ input: child.stdout! })
+  const reader = createInterface({ input: started.stdout! })
   reader.on('line', (line) => {
     lines.push(line)
     for (const { wanted, tell } of waiting) if (wanted(line)) tell(line)
@@ -83,10 +92,10 @@ function start(command: readonly string[] = []): Child {
     let left = 2
     const one = () => --left === 0 && done()
     reader.on('close', one)
-    child.on('exit', one)
+    started.on('exit', one)
   })
   return {
-    process: child,
+    process: started,
     lines,
     ended,
     until: (wanted) =>
@@ -166,3 +175,24 @@ test.runIf(process.platform === 'linux')(
     expect(server.log.map(({ headers }) => headers.range)).toEqual([undefined, `bytes=${kept}-`])
   },
 )
+
+describe('a lock', () => {
+  test('that cannot be written leaves none behind, and nobody waits for it', async () => {
+    server = await startFaultServer({ files: { 'org/data/big.parquet': content } })
+    const child = start([], 'write:1:ENOSPC')
+    await child.ended
+    expect(child.lines.at(-1)).toMatch(/^STORE cannot write to .* the disk is full \(ENOSPC\)$/)
+    expect(await readdir(folder)).toEqual([])
+  })
+
+  test('of a dead process that cannot be removed is an error, and no search without end', async () => {
+    server = await startFaultServer({ files: { 'org/data/big.parquet': content } })
+    const first = start()
+    await first.until(past(0))
+    first.process.kill('SIGKILL')
+    await first.ended
+    const child = start([], 'rename:*:EPERM')
+    await child.ended
+    expect(child.lines.at(-1)).toMatch(/^STORE cannot write to .* no permission \(EPERM\)$/)
+  })
+})
