@@ -6,7 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
 import type { Answer } from './http.ts'
-import { type CallOptions, type Hub, rangeStart } from './hub.ts'
+import type { CallOptions, Hub } from './hub.ts'
 import { PartFile, storing } from './part-file.ts'
 import { claimSlot, type Slot } from './part-lock.ts'
 import { checkRepoPath, type HubFile, resolveUrl } from './paths.ts'
@@ -135,8 +135,17 @@ function restFetcher(
 
   /** Asks for the rest; undefined when the part had to be thrown away and the same try may ask again. */
   async function ask(): Promise<Answer | undefined> {
-    const offset = part.bytes
     const answer = await hub.http.get(resolveUrl(hub.endpoint, file), { headers: askFor(part), signal })
+    try {
+      return await judge(answer)
+    } catch (error) {
+      answer.discard() // or its connection would be kept for a body that nobody reads
+      throw error
+    }
+  }
+
+  async function judge(answer: Answer): Promise<Answer | undefined> {
+    const offset = part.bytes
     const etag = answer.headers.get('etag') ?? undefined
     if (answer.status === 200) {
       checkLength(answer, file)
@@ -158,7 +167,6 @@ function restFetcher(
       return undefined
     }
     if (answer.status === 416) {
-      answer.discard()
       throw new ShardmillError(
         'HUB_ANSWER',
         `the hub lists ${file.bytes} bytes, but answers 416 to a request for them`,
@@ -232,9 +240,17 @@ function askFor(part: PartFile): Record<string, string> {
 function checkLength(answer: Answer, file: HubFile): void {
   const declared = Number(answer.headers.get('content-length') ?? Number.NaN)
   if (isEncoded(answer) || !(declared > file.bytes)) return
-  answer.discard()
   const what = `the hub lists ${file.bytes} bytes for ${file.repo}/${file.path}, but offers ${declared}`
   throw new HubFault(what, { code: 'HUB_ANSWER' })
+}
+
+/** First byte that a 206 answer holds; a `HubFault` when the answer does not say or speaks of another file size. */
+function rangeStart(answer: Answer, file: HubFile): number {
+  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '')
+  if (range !== null && (range[2] === '*' || Number(range[2]) === file.bytes)) return Number(range[1])
+  throw new HubFault(`the hub sent another range of ${file.repo}/${file.path} than asked`, {
+    code: 'HUB_ANSWER',
+  })
 }
 
 function isEncoded(answer: Answer): boolean {

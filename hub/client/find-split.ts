@@ -216,7 +216,7 @@ function globbed(
   wanted: SplitWanted,
   glob: string,
 ): { subset: string; paths: string[] } {
-  const matches = picomatch(glob.replace(/^\.?\//, ''), { dot: true })
+  const matches = matcherOf(glob)
   const matched = files.filter(({ path }) => matches(path)).map(({ path }) => path)
   if (matched.length === 0) {
     throw new ShardmillError('NOT_FOUND', `no file of dataset ${repo} matches ${JSON.stringify(glob)}`, {
@@ -248,6 +248,18 @@ function globbed(
   })
 }
 
+function matcherOf(glob: string): (path: string) => boolean {
+  try {
+    return picomatch(glob.replace(/^\.?\//, ''), { dot: true })
+  } catch (error) {
+    const shown = JSON.stringify(glob.length > 200 ? `${glob.slice(0, 200)}…` : glob)
+    throw new ShardmillError('RECIPE', `files: ${shown} is no glob over paths of files`, {
+      hint: 'Write one like `data/*.parquet`.',
+      cause: error,
+    })
+  }
+}
+
 /** The layout of the converted branch. `partial-train` is the start of a split too large for the hub to convert. */
 function convertedConfigs(files: readonly HubFile[]): DataConfig[] {
   const configs = new Map<string, Map<string, string[]>>()
@@ -256,7 +268,10 @@ function convertedConfigs(files: readonly HubFile[]): DataConfig[] {
     if (subset === undefined || split === undefined || rest.length > 0 || !name?.endsWith('.parquet'))
       continue
     const splits = configs.get(subset) ?? new Map<string, string[]>()
-    configs.set(subset, splits.set(split, [...(splits.get(split) ?? []), path]))
+    const paths = splits.get(split)
+    if (paths === undefined) splits.set(split, [path])
+    else paths.push(path)
+    configs.set(subset, splits)
   }
   return [...configs].map(([name, splits]) => ({
     name,

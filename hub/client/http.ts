@@ -13,6 +13,8 @@ const MAX_REDIRECTS = 10
 const MAY_PASS = new Set([408, 429, 500, 502, 503, 504])
 const CERTIFICATE =
   /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|HOSTNAME_MISMATCH)/
+/** What `fetch` says of ports that it never connects to (Fetch standard, "port blocking"): 22, 25, 6000, 6667, … */
+const FORBIDDEN_PORT = 'bad port'
 
 export interface Answer {
   readonly status: number
@@ -46,6 +48,7 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
     if (settings.offline) throw offline(url)
     const seen = new Set<string>()
     let at = new URL(url)
+    checkStep(new URL(settings.endpoint), at) // the page after this one is an address that the hub sent
     let hubHeaders: Headers | undefined
     for (;;) {
       if (seen.has(at.href)) throw nonsense(`redirects in a circle at ${showUrl(at)}`)
@@ -128,15 +131,20 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
     }
     const to = new URL(location, from)
     to.hash = ''
+    checkStep(from, to)
+    return to
+  }
+
+  /** Where one address may lead to another: a redirect, or the next page of a list. */
+  function checkStep(from: URL, to: URL): void {
     if (to.protocol !== 'http:' && to.protocol !== 'https:')
-      throw nonsense(`redirects to a ${to.protocol} address`)
+      throw nonsense(`sends us to a ${to.protocol} address`)
     if (from.protocol === 'https:' && to.protocol === 'http:') {
-      throw nonsense(`redirects from https to plain http at ${showUrl(to)}`)
+      throw nonsense(`sends us from https to plain http at ${showUrl(to)}`)
     }
     if (to.username !== '' || to.password !== '') {
-      throw nonsense(`redirects to an address with a user name in it at ${showUrl(to)}`)
+      throw nonsense(`sends us to an address with a user name in it at ${showUrl(to)}`)
     }
-    return to
   }
 
   function statusFault({ status, headers }: Response, at: URL, fromHub: boolean): HubFault {
@@ -167,6 +175,13 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
           hint: 'Behind a proxy that opens TLS, point NODE_EXTRA_CA_CERTS to its certificate.',
           cause: error,
         },
+      )
+    }
+    if (text === FORBIDDEN_PORT) {
+      return new ShardmillError(
+        'HUB_UNREACHABLE',
+        `${who} is at port ${at.port}, which belongs to another protocol: no HTTP client connects to it`,
+        { hint: 'Let the hub listen on another port, for example 8080, and set HF_ENDPOINT.', cause: error },
       )
     }
     return new HubFault(`${who} ${how} (${code ?? scrub(text, settings.token)})`, { cause: error })

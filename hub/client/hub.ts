@@ -1,8 +1,9 @@
-/** The hub as the rest of shardmill sees it: commits, file lists, small files, ranges. Big files: download.ts. */
+/** The hub as the rest of shardmill sees it: commits, file lists, small files. Big files: download.ts. */
 import { createHash } from 'node:crypto'
 import { datasetInfo, listFiles as listFilesOfHub, modelInfo } from '@huggingface/hub'
 import { z } from 'zod'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
+import { compareCodePoints } from '../data-files.ts'
 import { type Answer, createHttp, type HubHttp, readAll } from './http.ts'
 import {
   checkListedPath,
@@ -48,8 +49,6 @@ export interface Hub {
   readme(repo: string, commit: string): Promise<string | undefined>
   /** A file of at most `maxBytes` in memory, checked against its digest. */
   readFile(file: HubFile, maxBytes: number, options?: CallOptions): Promise<Uint8Array>
-  /** Bytes `start` to `end` (exclusive) of a file: for footers. Not checked by digest; the download will be. */
-  readRange(file: HubFile, start: number, end: number, options?: CallOptions): Promise<Uint8Array>
 }
 
 const Entry = z.object({
@@ -97,9 +96,11 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
             },
           )
         }
-        const link = answer.headers.get('link')
+        const next = nextPage(answer.headers.get('link') ?? '', answer.url)
+        if (next === null)
+          throw badAnswer(endpoint, asked, 'names a next page of a list that is no web address')
         return new Response(new Uint8Array(body), {
-          headers: { 'content-type': 'application/json', ...(link === null ? {} : { link }) },
+          headers: { 'content-type': 'application/json', ...next },
         })
       })
     }
@@ -159,7 +160,7 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
       }
       return found
     })
-    return [...files.values()].sort((a, b) => (a.path < b.path ? -1 : 1))
+    return [...files.values()].sort((a, b) => compareCodePoints(a.path, b.path))
   }
 
   async function readme(repo: string, commit: string): Promise<string | undefined> {
@@ -174,7 +175,7 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
       throw new ShardmillError('BAD_FILE', why, { at: { file: `${file.repo}/${file.path}` } })
     }
     return retrying(async () => {
-      const bytes = await readAll(await open(file, undefined, call), file.bytes)
+      const bytes = await readAll(await open(file, call), file.bytes)
       if (bytes.length === file.bytes && contentMatches(file, bytes)) return bytes
       throw new HubFault(`the hub sent other bytes of ${file.repo}/${file.path} than its listing says`, {
         code: 'HUB_ANSWER',
@@ -182,50 +183,19 @@ export function createHub(settings: HubSettings, options: HubOptions = {}): Hub 
     }, call)
   }
 
-  async function readRange(
-    file: HubFile,
-    start: number,
-    end: number,
-    call: CallOptions = {},
-  ): Promise<Uint8Array> {
-    if (!(start >= 0 && start <= end && end <= file.bytes))
-      throw new TypeError(`range ${start}-${end} of ${file.bytes}`)
-    if (start === end) return new Uint8Array(0)
-    return retrying(async () => {
-      const answer = await open(file, `bytes=${start}-${end - 1}`, call)
-      // A server without ranges sends the file from its start.
-      let at = answer.status === 206 ? rangeStart(answer, file) : 0
-      const wanted = Buffer.alloc(end - start)
-      let filled = 0
-      for await (const chunk of answer.chunks()) {
-        const from = Math.max(0, start - at)
-        const part = chunk.subarray(from, Math.max(from, end - at))
-        if (part.length > 0 && at + from === start + filled) {
-          wanted.set(part, filled)
-          filled += part.length
-        }
-        at += chunk.length
-        if (filled === wanted.length) return wanted
-      }
-      throw new HubFault(`the hub sent only a part of the range asked of ${file.repo}/${file.path}`, {
-        code: 'HUB_ANSWER',
-      })
-    }, call)
-  }
-
-  async function open(file: HubFile, range: string | undefined, call: CallOptions): Promise<Answer> {
+  async function open(file: HubFile, call: CallOptions): Promise<Answer> {
     checkRepoPath(file.path, file.repo)
     const answer = await http.get(resolveUrl(endpoint, file), {
-      headers: { 'accept-encoding': 'identity', ...(range === undefined ? {} : { range }) },
+      headers: { 'accept-encoding': 'identity' },
       signal: call.signal ?? options.signal,
     })
-    if (answer.status === 200 || (answer.status === 206 && range !== undefined)) return answer
+    if (answer.status === 200) return answer
     const { repo, type, commit, path } = file
     throw await refusal(answer, { repo, type, revision: commit, path }, settings)
   }
 
   const defaults = { signal: options.signal, onRetry: options.onRetry }
-  return { endpoint, http, defaults, resolveRevision, listFiles, readme, readFile, readRange }
+  return { endpoint, http, defaults, resolveRevision, listFiles, readme, readFile }
 }
 
 /** The promise under `key`, made when there is none. A failed one is forgotten, so that it can be tried again. */
@@ -238,18 +208,24 @@ function once<T>(made: Map<string, Promise<T>>, key: string, make: () => Promise
   return promise
 }
 
+/**
+ * The `Link` to the next page (RFC 8288) in the one form that the client library reads: it takes any other for the end
+ * of the list. Undefined when there is none, null when it is no web address.
+ */
+function nextPage(header: string, base: URL): { readonly link: string } | undefined | null {
+  for (const [, target = '', params = ''] of header.matchAll(/<([^>]*)>((?:\s*;[^;,"]*(?:"[^"]*")?)*)/g)) {
+    const rel = /;\s*rel\s*=\s*(?:"([^"]*)"|([^\s;,]*))/i.exec(params)
+    const names = (rel?.[1] ?? rel?.[2] ?? '').toLowerCase().split(/\s+/)
+    if (!names.includes('next')) continue
+    const next = URL.canParse(target, base.href) ? new URL(target, base) : undefined
+    return next?.protocol.startsWith('http') ? { link: `<${next.href}>; rel="next"` } : null
+  }
+  return undefined
+}
+
 /** Git's id of a file's content. */
 export function gitBlobOid(bytes: Uint8Array): string {
   return createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex')
-}
-
-/** First byte that a 206 answer holds; a `HubFault` when the answer does not say or speaks of another file size. */
-export function rangeStart(answer: Answer, file: HubFile): number {
-  const range = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(answer.headers.get('content-range') ?? '')
-  if (range !== null && (range[2] === '*' || Number(range[2]) === file.bytes)) return Number(range[1])
-  throw new HubFault(`the hub sent another range of ${file.repo}/${file.path} than asked`, {
-    code: 'HUB_ANSWER',
-  })
 }
 
 function fileOf(entry: z.infer<typeof Entry>, repo: string, type: RepoType, commit: string): HubFile {

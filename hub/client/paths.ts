@@ -48,9 +48,10 @@ export function checkRevision(revision: string): void {
 
 /**
  * Throws `HUB_ANSWER` for a path that could leave its folder on some system: absolute, with `.` or `..` or empty
- * parts, a drive letter, NUL, or a backslash.
+ * parts, a drive letter, NUL, or a backslash; and for one with half a character, which no address can hold.
  */
 export function checkRepoPath(path: string, repo: string): void {
+  if (/\p{Surrogate}/u.test(path)) throw badPath(path, repo, 'is no valid Unicode')
   if (!leavesFolder(path) && !path.includes('\\') && !/^[A-Za-z]:/.test(path)) return
   throw badPath(path, repo)
 }
@@ -65,15 +66,11 @@ function leavesFolder(path: string): boolean {
   return path.split('/').some((part) => part === '' || part === '.' || part === '..')
 }
 
-function badPath(path: string, repo: string): ShardmillError {
+function badPath(path: string, repo: string, why = 'would leave its folder'): ShardmillError {
   const shown = JSON.stringify(path.length > 200 ? `${path.slice(0, 200)}…` : path)
-  return new ShardmillError(
-    'HUB_ANSWER',
-    `${repo} lists a file named ${shown}, which would leave its folder`,
-    {
-      hint: 'Do not use it before its owner has looked into it.',
-    },
-  )
+  return new ShardmillError('HUB_ANSWER', `${repo} lists a file named ${shown}, which ${why}`, {
+    hint: 'Do not use it before its owner has looked into it.',
+  })
 }
 
 /** Address of a file's bytes. */

@@ -120,7 +120,8 @@ export function askedWait(headers: Headers): number | undefined {
   const after = headers.get('retry-after')?.trim()
   if (after !== undefined && after !== '') {
     if (/^\d+(\.\d+)?$/.test(after)) return Number(after) * 1000
-    const until = Date.parse(after)
+    // A date begins with its weekday; of other texts `Date.parse` makes dates at random (`-5` is in May 2001).
+    const until = /^[a-z]{3}/i.test(after) ? Date.parse(after) : Number.NaN
     const now = Date.parse(headers.get('date') ?? '')
     if (!Number.isNaN(until)) return Math.max(0, until - (Number.isNaN(now) ? Date.now() : now))
   }

@@ -24,6 +24,8 @@ export interface HubSettings {
 const DEFAULT_ENDPOINT = 'https://huggingface.co'
 const DEFAULT_RETRIES = 5
 const DEFAULT_TIMEOUT_MS = 30_000
+/** Twenty times this, the time for all tries, is still one that timers can hold (2^31 ms). */
+const MOST_TIMEOUT_MS = 100_000_000
 
 /**
  * Reads the settings. Of our own there are two, for slow lines and for tests: `SHARDMILL_HUB_RETRIES` (how often
@@ -33,13 +35,13 @@ const DEFAULT_TIMEOUT_MS = 30_000
  * Errors: `USAGE` for a value that cannot be meant.
  */
 export function hubSettings(env: Environment): HubSettings {
-  const idleMs = positive(env, 'SHARDMILL_HUB_TIMEOUT_MS', DEFAULT_TIMEOUT_MS, 1)
+  const idleMs = wholeNumber(env, 'SHARDMILL_HUB_TIMEOUT_MS', DEFAULT_TIMEOUT_MS, 1, MOST_TIMEOUT_MS)
   return {
     endpoint: endpointOf(env),
     token: tokenOf(env),
     offline: isTrue(env['HF_HUB_OFFLINE']),
     retry: {
-      tries: positive(env, 'SHARDMILL_HUB_RETRIES', DEFAULT_RETRIES, 0) + 1,
+      tries: wholeNumber(env, 'SHARDMILL_HUB_RETRIES', DEFAULT_RETRIES, 0, 1_000_000) + 1,
       idleMs,
       baseMs: idleMs / 60,
       totalMs: idleMs * 20, // ten minutes: two of the hub's five-minute rate windows
@@ -105,13 +107,13 @@ function isTrue(value: string | undefined): boolean {
   return ['1', 'ON', 'YES', 'TRUE'].includes((value ?? '').toUpperCase())
 }
 
-function positive(env: Environment, name: string, fallback: number, least: number): number {
+function wholeNumber(env: Environment, name: string, fallback: number, least: number, most: number): number {
   const text = env[name]?.trim()
   if (text === undefined || text === '') return fallback
   const value = Number(text)
-  if (Number.isSafeInteger(value) && value >= least) return value
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value
   throw new ShardmillError(
     'USAGE',
-    `${name} is ${JSON.stringify(text)}, expected a whole number from ${least} on`,
+    `${name} is ${JSON.stringify(text)}, expected a whole number from ${least} to ${most}`,
   )
 }

@@ -114,6 +114,14 @@ test('HF_HUB_OFFLINE and our own two variables are read', () => {
       /SHARDMILL_HUB_RETRIES/,
     )
   }
+  // A timer takes 2^31 milliseconds at most, and fires at once for more.
+  for (const value of ['0', '100000001', '1e12']) {
+    expect(() => hubSettings({ HF_TOKEN: 'x', SHARDMILL_HUB_TIMEOUT_MS: value })).toThrow(
+      /SHARDMILL_HUB_TIMEOUT_MS is .* from 1 to 100000000/,
+    )
+  }
+  const longest = hubSettings({ HF_TOKEN: 'x', SHARDMILL_HUB_TIMEOUT_MS: '100000000' }).retry
+  expect(longest.totalMs).toBeLessThan(2 ** 31)
 })
 
 test.each([
@@ -124,6 +132,8 @@ test.each([
   [{ ratelimit: 'limit=100, r=0, t=3' }, 3000],
   [{ 'retry-after': '2', ratelimit: '"api";r=0;t=55' }, 2000],
   [{ 'retry-after': 'soon', ratelimit: '"api";r=0;t=55' }, 55_000],
+  [{ 'retry-after': '-5' }, undefined],
+  [{ 'retry-after': '5, 6', ratelimit: '"api";r=0;t=55' }, 55_000],
   [{ 'ratelimit-reset': '9' }, 9000],
   [{}, undefined],
 ])('%j asks to wait %s ms', (headers, expected) => {

@@ -53,37 +53,28 @@ describe('the hub', () => {
     expect(server.log).toHaveLength(3)
   })
 
-  test('reads the card, a small file and a range', async () => {
-    const [server, hub] = await serve({ files: GSM })
+  test('reads the card and a small file', async () => {
+    const [, hub] = await serve({ files: GSM })
     expect(await hub.readme('openai/gsm8k', COMMIT)).toBe(CARD)
     const file = (await hub.listFiles('openai/gsm8k', COMMIT))[2]!
     const content = bytesOf(500, 1)
     expect(content.equals(await hub.readFile(file, 500))).toBe(true)
-    expect(content.subarray(492).equals(await hub.readRange(file, 492, 500))).toBe(true)
-    expect(content.subarray(3, 7).equals(await hub.readRange(file, 3, 7))).toBe(true)
-    expect(await hub.readRange(file, 9, 9)).toHaveLength(0)
-    expect(server.log.at(-1)!.sent).toBe(4)
     expect(await failure(hub.readFile(file, 499))).toMatchObject({ code: 'BAD_FILE' })
   })
 
-  test.each<[string, Fault[]]>([
-    ['a server without ranges', [{ ignoreRange: true }]],
-    ['a reset', [{ resetAfter: 2 }]],
-    ['a short answer', [{ shortAfter: 2 }]],
-    ['503', [{ status: 503 }, { status: 503 }]],
-    ['another range', [{ headers: { 'content-range': 'bytes 0-9/500' } }]],
-  ])('reads a range from %s', async (_, faults) => {
-    const [, hub] = await serve({
-      files: GSM,
-      chunk: 100,
-      plan: ({ path }, nth) => (path.includes('/resolve/') ? faults[nth] : undefined),
-    })
-    const file = (await hub.listFiles('openai/gsm8k', COMMIT))[2]!
-    expect(
-      bytesOf(500, 1)
-        .subarray(150, 333)
-        .equals(await hub.readRange(file, 150, 333)),
-    ).toBe(true)
+  test.each([
+    '<TARGET>;rel=next',
+    '<TARGET>; rel="next"; title="a, b"',
+    '</api/datasets/openai/gsm8k/tree/x?cursor=2>; REL="Next"',
+    '<http://other.invalid/first>; rel="first", <TARGET>; rel="prefetch next"',
+  ])('follows the next page, written as %s', async (link) => {
+    const plan = ({ path, headers }: Logged): Fault | undefined => {
+      if (!path.includes('/tree/') || path.includes('cursor=')) return undefined
+      const target = `http://${headers.host}/api/datasets/openai/gsm8k/tree/x?cursor=2`
+      return { headers: { link: link.replace('TARGET', target) } }
+    }
+    const [, hub] = await serve({ files: GSM, page: 2, plan })
+    expect(await hub.listFiles('openai/gsm8k', COMMIT)).toHaveLength(6)
   })
 
   test('refuses wrong bytes of a small file', async () => {
@@ -128,6 +119,18 @@ describe('the hub', () => {
       'HUB_ANSWER',
       /twice/,
     ],
+    [
+      'a next page that is a file of this machine',
+      { headers: { link: '<file:///etc/passwd>; rel="next"' } },
+      'HUB_ANSWER',
+      /no web address/,
+    ],
+    [
+      'a next page without an address',
+      { headers: { link: '<http://[>; rel=next' } },
+      'HUB_ANSWER',
+      /no web address/,
+    ],
     ...['../x', '/etc/passwd', 'a/../b', 'a\\u0000b', 'a//b'].map(
       (path): [string, Fault, ErrorCode, RegExp] => [
         `a file named ${path}`,
@@ -159,6 +162,17 @@ describe('the hub', () => {
     expect(error).toMatchObject({ code: 'NOT_FOUND', hint: expect.stringContaining('HF_TOKEN') })
     expect(error.message).toContain('is private and no token is set')
     expect(server.log[0]!.headers.authorization).toBeUndefined()
+  })
+
+  test('at a port that no HTTP client connects to: one error at once', async () => {
+    const waits: string[] = []
+    const { settings } = hubAt('http://127.0.0.1:6000').http
+    const hub = createHub(settings, { onRetry: ({ message }) => waits.push(message) })
+    const error = await failure(hub.resolveRevision('a/b'))
+    expect(error).toMatchObject({ code: 'HUB_UNREACHABLE', retryable: false })
+    expect(error.message).toContain('the hub at http://127.0.0.1:6000 is at port 6000, which belongs to')
+    expect(error.hint).toContain('HF_ENDPOINT')
+    expect(waits).toEqual([])
   })
 
   test('has no commit for an answer without one', async () => {

@@ -1,4 +1,5 @@
 /** A download from a hub in trouble: the right bytes or one clear error, and the token goes to the hub only. */
+import { getEventListeners } from 'node:events'
 import { existsSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -213,6 +214,19 @@ describe('ends with one clear error after', () => {
     expect(server.log).toHaveLength(0)
   })
 
+  test('ranges that were not asked for; of their answers nothing is kept', async () => {
+    const server = await serve((nth) =>
+      nth === 0
+        ? { resetAfter: 1000 }
+        : { status: 206, headers: { 'content-range': 'bytes 7-8/9' }, ignoreRange: true },
+    )
+    const { signal } = new AbortController()
+    const error = await failure(downloadFile(hubAt(server.url), parquet, { partPath }, { signal }))
+    expect(error).toMatchObject({ code: 'HUB_ANSWER', message: expect.stringContaining('another range') })
+    expect(server.log).toHaveLength(4)
+    expect(getEventListeners(signal, 'abort')).toEqual([])
+  })
+
   test('an ETag that changes with every answer, though each brings something', async () => {
     const server = await serve((nth) => ({ resetAfter: 200_000, etag: `"v${nth}"` }))
     expect(await failure(downloadFile(hubAt(server.url), parquet, { partPath }))).toMatchObject({
@@ -220,16 +234,24 @@ describe('ends with one clear error after', () => {
     })
   })
 
-  test.each(['../../etc/passwd', '/etc/passwd', 'a/../b', 'a\\..\\b', 'C:/x', 'a\0b', 'a//b', './a', ''])(
-    'a file named %j, without asking',
-    async (path) => {
-      const server = await serve(() => undefined)
-      const error = await failure(downloadFile(hubAt(server.url), { ...parquet, path }, { partPath }))
-      expect(error.code).toBe('HUB_ANSWER')
-      expect(server.log).toHaveLength(0)
-      expect(existsSync(join(folder, 'new'))).toBe(false)
-    },
-  )
+  test.each([
+    '../../etc/passwd',
+    '/etc/passwd',
+    'a/../b',
+    'a\\..\\b',
+    'C:/x',
+    'a\0b',
+    'a//b',
+    './a',
+    '',
+    'a\ud800',
+  ])('a file named %j, without asking', async (path) => {
+    const server = await serve(() => undefined)
+    const error = await failure(downloadFile(hubAt(server.url), { ...parquet, path }, { partPath }))
+    expect(error.code).toBe('HUB_ANSWER')
+    expect(server.log).toHaveLength(0)
+    expect(existsSync(join(folder, 'new'))).toBe(false)
+  })
 
   test('another commit, where no digest can tell', async () => {
     const server = await serve(always({ headers: { 'x-repo-commit': 'd'.repeat(40) } }))

@@ -134,6 +134,12 @@ describe('findSplit', () => {
     expect(await paths({ split: 'train', files: 'extra/*.jsonl' })).toEqual(['extra/more.jsonl'])
   })
 
+  test.each(['', '/', './', 'x'.repeat(70_000)])('refuses a glob that is none (%#)', async (files) => {
+    const error = await failure(find({ split: 'train', files }))
+    expect(error).toMatchObject({ code: 'RECIPE', hint: expect.stringContaining('*.parquet') })
+    expect(error.message).toMatch(/is no glob over paths of files$/)
+  })
+
   test('refuses to use a file whose name has a backslash, and only then', async () => {
     const files = { 'o/d/train.jsonl': Buffer.from('{}'), 'o/d/a\\..\\evil.txt': Buffer.from('x') }
     expect((await find({ split: 'train', files: 'train.jsonl' }, files, 'o/d')).files).toHaveLength(1)
