@@ -1,4 +1,4 @@
-// Made by scripts/build-bpe-core.mjs from core/: run it, never edit this.
+// Made by scripts/build-cores.mjs from core/: run it, never edit this.
 
 /** sha256 over the names and bytes of the files it was made from. */
 export const CORE_SOURCES = 'e8b5d156149c29034bde4fd02182cc3825e2025451f551c5f09e24a3fa0a9bb2'

@@ -39,7 +39,9 @@ export class PageStream {
   #window = new Uint8Array(0)
   /** Whether the dictionary lies in the window, which must then stay as it is. */
   #holdsDictionary = false
+  /** Where else it may lie, and where the page that was decompressed last does. */
   #dictionaryMemory: ArrayBuffer | undefined
+  #page: ArrayBuffer | undefined
   #windowStart = 0
   #position: number
 
@@ -80,27 +82,34 @@ export class PageStream {
   /** Lets go of its memory, and so of what its pages handed out. */
   close(): void {
     this.#leaveWindow()
-    if (this.#dictionaryMemory !== undefined) giveBack(this.#dictionaryMemory)
-    this.#dictionaryMemory = undefined
+    if (this.#page !== undefined) giveBack(this.#page)
+    this.#page = undefined
+    this.#keepDictionary(undefined)
   }
 
   /** The pages in the window are read, except perhaps for the dictionary: who asks for a page is done with the last. */
   #leaveWindow(): void {
     const { buffer } = this.#window
     this.#window = new Uint8Array(0)
-    if (this.#holdsDictionary) this.#dictionaryMemory = buffer
+    if (this.#holdsDictionary) this.#keepDictionary(buffer)
     else giveBack(buffer)
     this.#holdsDictionary = false
   }
 
+  /** A column has one dictionary: with the next one, nobody looks at the last. */
+  #keepDictionary(memory: ArrayBuffer | undefined): void {
+    if (this.#dictionaryMemory !== undefined) giveBack(this.#dictionaryMemory)
+    this.#dictionaryMemory = memory
+  }
+
   #dictionaryPage(header: ThriftStruct, bytes: Uint8Array, size: number): DictionaryPage {
-    this.#holdsDictionary = true
-    return {
-      kind: 'dictionary',
-      values: header.size(1),
-      encoding: header.size(2),
-      data: this.#inflate(bytes, size),
+    const data = this.#inflate(bytes, size)
+    this.#holdsDictionary = data.buffer === bytes.buffer
+    if (data.buffer === this.#page) {
+      this.#keepDictionary(this.#page)
+      this.#page = undefined
     }
+    return { kind: 'dictionary', values: header.size(1), encoding: header.size(2), data }
   }
 
   /** Version 1: levels and values compressed together; each run of levels after its length. */
@@ -170,7 +179,16 @@ export class PageStream {
   #inflate(bytes: Uint8Array, size: number): Uint8Array {
     // Some writers leave out the compressed form of nothing.
     if (size === 0) return bytes.subarray(0, 0)
-    return this.#decompress(bytes, size)
+    return this.#decompress(bytes, size, this.#take)
+  }
+
+  /** Memory for one page: who asks for the next one is done with the last. */
+  readonly #take = (size: number): Uint8Array => {
+    if (this.#page === undefined || this.#page.byteLength < size) {
+      if (this.#page !== undefined) giveBack(this.#page)
+      this.#page = takeScratch(size)
+    }
+    return new Uint8Array(this.#page, 0, size)
   }
 
   /** A header does not say how long it is: parse what is at hand, and fetch more while it does not suffice. */
