@@ -1,8 +1,9 @@
 /** What the parts of a build share: what they need to know, how lists are cut into pages, and small helpers. */
+import { ShardmillError } from '../errors/index.ts'
 import type { Digest } from '../store/types.ts'
 import type { LockedFile, LockedOutput } from './lock.ts'
 import type { Settings } from './results.ts'
-import type { Runner, StageResult } from './stage.ts'
+import type { Runner, StageCall, StageResult } from './stage.ts'
 
 /** What every part of a build needs to know. */
 export interface Context {
@@ -57,22 +58,31 @@ export function pagesOf(count: number, size: number): Page[] {
 /** The digest of a file's bytes: known when it was imported, else by downloading it. */
 export async function obtain(file: LockedFile, title: string, run: Runner): Promise<Digest> {
   if (file.hub === undefined) return file.sha256!
-  const downloaded = await run.stage({
+  const downloaded = await run.stage(downloadCall(file, file.hub, title))
+  return downloaded.outputs['file']!.digest
+}
+
+/** The download of a file of the hub. HUB_ANSWER for one without a digest: its key would be that of any other. */
+export function downloadCall(
+  file: Pick<LockedFile, 'path' | 'bytes' | 'sha256' | 'gitOid'>,
+  hub: Pick<NonNullable<LockedFile['hub']>, 'repo' | 'commit' | 'type'>,
+  title: string,
+): StageCall {
+  const { path, bytes, sha256, gitOid } = file
+  const { repo, commit, type } = hub
+  if (sha256 === undefined && gitOid === undefined) {
+    throw new ShardmillError('HUB_ANSWER', 'the hub lists the file without a sha256 or git id', {
+      at: { file: `${repo}/${path}` },
+      hint: 'What it should hold could not be checked. Set HF_ENDPOINT to a hub that lists digests.',
+    })
+  }
+  return {
     stage: 'download',
     title,
-    params:
-      file.sha256 === undefined
-        ? { gitOid: file.gitOid ?? '', bytes: file.bytes }
-        : { sha256: file.sha256, bytes: file.bytes },
+    params: sha256 === undefined ? { gitOid: gitOid!, bytes } : { sha256, bytes },
     inputs: {},
-    hints: {
-      repo: file.hub.repo,
-      commit: file.hub.commit,
-      path: file.path,
-      ...present('type', file.hub.type),
-    },
-  })
-  return downloaded.outputs['file']!.digest
+    hints: { repo, commit, path, ...present('type', type) },
+  }
 }
 
 /** How people name a file. */

@@ -5,13 +5,15 @@ import { ShardmillError } from '../errors/index.ts'
 import { findSplit } from '../hub/client/find-split.ts'
 import { createHub, type Hub, type HubFile } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
-import { keyOf, type StageCall } from '../pipeline/stage.ts'
+import { downloadCall } from '../pipeline/context.ts'
+import { keyOf } from '../pipeline/stage.ts'
 import { fetchUrl } from '../recipe/fetch-url.ts'
 import { noProgress } from '../stages/define-stage.ts'
 import { createDownload } from '../stages/download.ts'
 import { openStore } from '../stages/open-store.ts'
 import { runStage } from '../stages/run-stage.ts'
 import type { AuxFile, TableOrigin } from '../stages/sources/define-source.ts'
+import type { Digest } from '../store/types.ts'
 import type { RowFile } from './rows.ts'
 
 type OpenedStore = Awaited<ReturnType<typeof openStore>>
@@ -126,15 +128,11 @@ export class TaskFiles {
   }
 
   /** Path of a file's bytes in the store: from a build or another task, or downloaded now. */
-  private async download({ repo, commit, path, bytes, sha256, gitOid }: HubFile): Promise<string> {
+  private async download(file: HubFile): Promise<string> {
     const store = await this.store()
-    const call: StageCall = {
-      stage: 'download',
-      title: `${repo}/${path}`,
-      params: sha256 === undefined ? { gitOid: gitOid ?? '', bytes } : { sha256, bytes },
-      inputs: {},
-      hints: { repo, commit, path },
-    }
+    const { sha256, ...facts } = file
+    const pinned = sha256 === undefined ? facts : { ...facts, sha256: sha256 as Digest }
+    const call = downloadCall(pinned, file, `${file.repo}/${file.path}`)
     const execute = () =>
       createDownload(() => this.hub()).run(call, {
         store,
@@ -146,8 +144,8 @@ export class TaskFiles {
     const record =
       (await store.getRecord(keyOf(call))) ??
       (await runStage(call, { store, execute, engine: { engine: 'task' } }))
-    const file = record.outputs['file']!
-    return store.localFile(file.digest, file.bytes)
+    const { digest, bytes } = record.outputs['file']!
+    return store.localFile(digest, bytes)
   }
 }
 

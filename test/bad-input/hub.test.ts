@@ -161,6 +161,13 @@ const cases: [name: string, plan: (request: Logged, nth: number) => Fault | unde
     { ...nonsense, says: /\/etc\/train\.parquet/, hint: true },
   ],
   [
+    'a file without a digest',
+    always(isTree, {
+      body: JSON.stringify([{ type: 'file', path: 'train.parquet', size: data.length }]),
+    }),
+    { ...nonsense, says: 'openai/gsm8k/train.parquet: the hub lists the file without a sha256', hint: true },
+  ],
+  [
     'a message full of control codes',
     always(isRevision, { status: 403, headers: { 'x-error-message': 'no \x9b2J way' } }),
     { ...denied, says: /openai\/gsm8k/, hint: true },
