@@ -1,5 +1,4 @@
 /** Keeps garbage collection away from the store while a worker has work, and for a while after it. */
-
 import type { Lease } from '../store/leases.ts'
 import type { ManagedStore } from '../store/managed-store.ts'
 
@@ -18,20 +17,32 @@ export class StoreHold {
     this.lingering = lingering
   }
 
+  /** Runs `work` under a build's lease. Throws what taking the lease throws: STORE. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     this.busy++
     clearTimeout(this.timer)
     try {
-      this.lease ??= this.store.leaseForBuild()
-      // Lost (the process did not run for a while) or never had (no room): taken anew by the next one.
-      const lease = await this.lease.catch((error: unknown) => {
-        this.lease = undefined
-        throw error
-      })
-      if (lease.lost.aborted) this.lease = undefined
+      await this.take()
       return await work()
     } finally {
       if (--this.busy === 0) this.letGoLater()
+    }
+  }
+
+  /** Until there is a lease that holds. One that was lost (the process did not run for a while) is taken anew. */
+  private async take(): Promise<void> {
+    for (;;) {
+      this.lease ??= this.store.leaseForBuild()
+      const taking = this.lease
+      let lease: Lease | undefined
+      try {
+        lease = await taking
+        if (!lease.lost.aborted) return
+      } finally {
+        // Another one may have taken a new one already.
+        if (lease?.lost.aborted !== false && this.lease === taking) this.lease = undefined
+      }
+      await lease.release()
     }
   }
 
