@@ -18,6 +18,8 @@ export interface DevServerOptions {
   readonly port: number
   /** Port of the web UI; undefined takes the server's default (port + 1000), null goes without. */
   readonly uiPort?: number | null
+  /** Is made if it is not `default`. */
+  readonly namespace?: string
   /** Registers our search attributes. */
   readonly attributes?: boolean
   readonly signal: AbortSignal
@@ -35,7 +37,7 @@ export interface DevServer {
 
 /** Starts it, and returns once it answers. Throws TEMPORAL. */
 export async function startDevServer(options: DevServerOptions): Promise<DevServer> {
-  const { folder, signal } = options
+  const { folder, signal, namespace = 'default' } = options
   await mkdir(folder, { recursive: true })
   const cli = await findTemporalCli(options)
   const port = options.port === 0 ? await freePort() : options.port
@@ -56,6 +58,7 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     'synchronous=normal',
     '--log-level',
     'error',
+    ...(namespace === 'default' ? [] : ['--namespace', namespace]),
     ...(options.attributes === true
       ? Object.values(searchAttributes).flatMap((name) => ['--search-attribute', `${name}=Keyword`])
       : []),
@@ -74,24 +77,34 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
     words = (words + text).slice(-2_000)
   })
   let asked = false
+  const gone = new AbortController()
   const lost = new Promise<never>((_, reject) => {
-    child.once('error', (error) => reject(failed(`${cli} cannot be started: ${error.message}`)))
+    child.once('error', (error) => {
+      // Not for a signal that could not be sent.
+      if (child.pid === undefined)
+        reject(
+          failed(
+            `${cli} cannot be started: ${error.message}`,
+            'Name another program with SHARDMILL_TEMPORAL_CLI.',
+          ),
+        )
+    })
     child.once('exit', (code, killed) => {
       if (!asked)
         reject(failed(`the Temporal dev server ended (${killed ?? `exit code ${code}`}): ${lastLine(words)}`))
     })
   })
-  lost.catch(() => undefined)
+  lost.catch(() => gone.abort())
   const stop = async () => {
     asked = true
-    if (child.exitCode !== null || child.signalCode !== null) return
+    if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return
     child.kill('SIGTERM')
     const force = setTimeout(() => child.kill('SIGKILL'), 10_000)
     await once(child, 'exit')
     clearTimeout(force)
   }
   try {
-    await Promise.race([answers(address, signal), lost])
+    await Promise.race([answers(address, namespace, AbortSignal.any([signal, gone.signal])), lost])
   } catch (error) {
     await stop()
     throw error
@@ -105,24 +118,25 @@ export async function startDevServer(options: DevServerOptions): Promise<DevServ
   }
 }
 
-function failed(why: string): ShardmillError {
-  return new ShardmillError('TEMPORAL', why, {
-    hint: 'Another server may be using the port or the database; --port takes another port.',
-  })
+function failed(
+  why: string,
+  hint = 'Another server may be using the port or the database; --port takes another port.',
+): ShardmillError {
+  return new ShardmillError('TEMPORAL', why, { hint })
 }
 
 function lastLine(text: string): string {
   return text.trim().split('\n').at(-1) ?? ''
 }
 
-async function answers(address: string, signal: AbortSignal): Promise<void> {
+async function answers(address: string, namespace: string, signal: AbortSignal): Promise<void> {
   for (const until = Date.now() + 60_000; ; ) {
     signal.throwIfAborted()
     try {
       const connection = await Connection.connect({ address, connectTimeout: 2_000 })
       try {
-        // It answers before its default namespace is there.
-        await connection.workflowService.describeNamespace({ namespace: 'default' })
+        // It answers before its namespaces are there.
+        await connection.workflowService.describeNamespace({ namespace })
       } finally {
         await connection.close()
       }
@@ -130,7 +144,7 @@ async function answers(address: string, signal: AbortSignal): Promise<void> {
     } catch (error) {
       if (Date.now() > until)
         throw failed(`the Temporal dev server at ${address} does not answer: ${(error as Error).message}`)
-      await pause(200)
+      await pause(200, undefined, { signal }).catch(() => undefined)
     }
   }
 }

@@ -15,6 +15,9 @@ const cliPackage = `github.com/temporalio/cli/cmd/temporal@${cliVersion}`
 /** How long the SDK's download may take, unless SHARDMILL_TEMPORAL_DOWNLOAD_SECONDS says otherwise. */
 const downloadSeconds = 60
 
+/** More milliseconds than this and a timer fires at once. */
+const longestTimer = 2 ** 31 - 1
+
 export interface FindCliOptions {
   /** Where a CLI that had to be fetched or built is kept. */
   readonly folder: string
@@ -156,10 +159,13 @@ async function runProgram(
   const timer =
     seconds === undefined
       ? undefined
-      : setTimeout(() => {
-          late = true
-          kill()
-        }, seconds * 1000)
+      : setTimeout(
+          () => {
+            late = true
+            kill()
+          },
+          Math.min(seconds * 1000, longestTimer),
+        )
   signal.addEventListener('abort', kill, { once: true })
   try {
     const code = await new Promise<number | null>((resolve, reject) => {

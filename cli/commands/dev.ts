@@ -1,7 +1,7 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
-import { connectClient, temporalSettings } from '../../workers/connect.ts'
+import { connect, connectClient, temporalSettings } from '../../workers/connect.ts'
 import { type DevServer, startDevServer } from '../../workers/dev-server.ts'
 import { runWorker } from '../../workers/run-worker.ts'
 import type { CommandContext } from '../run.ts'
@@ -76,6 +76,7 @@ async function serverFor(
     folder: join(dataHome(), 'shardmill', 'temporal'),
     env: process.env,
     port,
+    namespace: temporalSettings().namespace,
     attributes: true,
     ...(flags.uiPort === undefined ? {} : { uiPort: wholeNumber(flags.uiPort, '--ui-port') }),
     signal: context.signal,
@@ -90,7 +91,7 @@ async function reach(address: string): Promise<void> {
 
 async function isUp(address: string): Promise<boolean> {
   try {
-    await reach(address)
+    await (await connect(temporalSettings(address))).close()
     return true
   } catch (error) {
     if (isShardmillError(error, 'TEMPORAL')) return false

@@ -131,6 +131,17 @@ suiteWithServer('errors', (on) => {
     }
   }, 120_000)
 
+  test('a namespace that is not there: the same for all commands, and a worker ends', async () => {
+    const at = on.bench(smallRecipe())
+    const env = { ...on.env(at), TEMPORAL_NAMESPACE: 'elsewhere' }
+    for (const args of [temporalArgs(at), ['list'], ['worker', '--store', at.store]]) {
+      const finished = await run(args, { env })
+      expectClearError(finished, [5])
+      expect(finished.stderr).toContain('has no namespace elsewhere')
+      expect(finished.stderr).toContain('TEMPORAL_NAMESPACE')
+    }
+  })
+
   test('no secret in history, memo, logs, metrics, records or output', async () => {
     const token = 'hf_plantedTokenThatMustStayHidden'
     const guarded = await startHubServer(goldenHub, { token })

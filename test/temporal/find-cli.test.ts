@@ -123,6 +123,12 @@ test('`dev` shows it as one error, and a named server is not looked for', async 
   const wrong = await run(dev, { env: { ...bare, SHARDMILL_TEMPORAL_CLI: at.recipe } })
   expectClearError(wrong, [5])
   expect(wrong.stderr).toContain('SHARDMILL_TEMPORAL_CLI')
+  // A program by its mode, but nothing can start it.
+  const lame = program(at.folder, 'lame', '')
+  writeFileSync(lame, '#!/nonexistent/interpreter\n')
+  const started = await run(dev, { env: { ...bare, SHARDMILL_TEMPORAL_CLI: lame } })
+  expectClearError(started, [5])
+  expect(started.stderr).toContain(`${lame} cannot be started`)
   const given = await run([...dev, '--temporal', '127.0.0.1:1'], { env: bare })
   expectClearError(given, [5])
   expect(given.stderr).toContain('no Temporal server answers at 127.0.0.1:1')
