@@ -1,4 +1,4 @@
-// Compiles the TypeScript sources into dist/ and bundles the workflows and the worker threads' code. Runs on `npm ci` (prepare) and before the tests.
+// Compiles the TypeScript sources into dist/ and bundles the workflows, the worker threads' code and the command line. Runs on `npm ci` (prepare) and before the tests.
 import { spawnSync } from 'node:child_process'
 import { rmSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -11,4 +11,5 @@ rmSync(join(root, 'dist'), { recursive: true, force: true })
 const done = spawnSync(process.execPath, [tsc, '-p', join(root, 'tsconfig.build.json')], { stdio: 'inherit' })
 if (done.status !== 0) process.exit(done.status ?? 1)
 await import('./bundle-worker.mjs')
+await import('./bundle-cli.mjs')
 await import('./bundle-workflows.mjs')

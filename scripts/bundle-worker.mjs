@@ -3,16 +3,13 @@
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
+import { isExternal } from './bundled-packages.mjs'
 
 const dist = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'))
-/** Packages of many small files; the others bring WebAssembly or data that lie beside their code. */
-const bundled =
-  /^(zod|hyparquet|hyparquet-writer|@huggingface\/jinja|fastest-levenshtein|@noble\/hashes)(\/|$)/
-
 const bundle = await rolldown({
   input: { 'cpu-worker.bundle': join(dist, 'stages', 'cpu-worker.js') },
   platform: 'node',
-  external: (id) => !id.startsWith('.') && !id.startsWith('/') && !/^[A-Za-z]:/.test(id) && !bundled.test(id),
+  external: isExternal,
   logLevel: 'warn',
 })
 await bundle.write({
