@@ -127,6 +127,8 @@ export interface PartPlace {
   readonly title: string
   /** True for a part that is large enough to have a history of its own. */
   readonly large: boolean
+  /** True for a whole split: its id is the split's name. */
+  readonly isSplit?: boolean
 }
 
 /** Runs stages: in process, as Temporal activities, or not at all (plan). The orchestration knows only this. */

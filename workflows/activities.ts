@@ -21,7 +21,10 @@ export function activitiesFor({ heartbeatMs = defaultHeartbeatMs }: Limits) {
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   }
   return {
-    /** A file of many gigabytes over a slow line; each attempt goes on where the last one stopped. */
+    /**
+     * Many gigabytes over a slow line: a file of the hub, where each attempt goes on where the last one stopped, or the
+     * output on its way out.
+     */
     network: proxyActivities<Activities>({
       ...common,
       taskQueue: queues.io,

@@ -24,7 +24,7 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
     ran: {},
   }
   const { build } = carried
-  const { store, network } = activitiesFor(limits)
+  const { network } = activitiesFor(limits)
 
   let state: WorkflowProgress['state'] = 'resolving'
   let runner: WorkflowRunner | undefined
@@ -34,7 +34,10 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
     state,
     totals: continued(runner?.totals ?? {}, carried.ran),
     verified,
-    children: [...(runner?.children ?? [])].map(([id, place]) => ({ workflowId: id, split: place.id })),
+    children: [...(runner?.children ?? [])].map(([id, place]) => ({
+      workflowId: id,
+      ...(place.isSplit === true ? { split: place.id } : {}),
+    })),
   }))
 
   try {
@@ -56,7 +59,9 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
             runner = started
             upsertMemo({ state, lock })
           },
-          onPartDone: (place, totals) => verified.push({ split: place.id, totals }),
+          onPartDone: (place, totals) => {
+            if (place.isSplit === true) verified.push({ split: place.id, totals })
+          },
         })
         if ('tooLong' in walked) {
           return await continueAsNew<typeof buildDataset>({
@@ -66,7 +71,7 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
           })
         }
         state = 'publishing'
-        const report = await store.publish.executeWithOptions(
+        const report = await network.publish.executeWithOptions(
           { summary: `${args.name}: publish to ${args.out}` },
           [{ lock, out: args.out, recheck: args.recheck ?? false, build }],
         )

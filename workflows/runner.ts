@@ -2,14 +2,20 @@
  * The orchestration's runner inside a workflow: a stage is an activity, a large part is a child workflow, a long
  * list is a blob. Deterministic: everything it knows of the store was told by an activity.
  */
-import { defineSearchAttributeKey, type SearchAttributePair } from '@temporalio/common'
+import {
+  defineSearchAttributeKey,
+  type SearchAttributePair,
+  WorkflowExecutionAlreadyStartedError,
+} from '@temporalio/common'
 import {
   ChildWorkflowCancellationType,
   executeChild,
   ParentClosePolicy,
+  sleep,
   workflowInfo,
 } from '@temporalio/workflow'
 import type { LookUpAnswer } from '../activities/types.ts'
+import { ShardmillError } from '../errors/index.ts'
 import { inlineList } from '../pipeline/passing.ts'
 import {
   type BuildEvent,
@@ -35,6 +41,10 @@ const mostInFlight = 200
 
 /** A workflow continues as new at this length, or when the server suggests it; advice is to stay under 10,000 events. */
 const defaultHistory = 4_000
+
+/** How long a child of an earlier run may keep its name, and how long to wait between looks. Milliseconds. */
+const mostWaitForName = 30 * 60_000
+const longestPause = 30_000
 
 export interface RunnerOptions {
   readonly build: BuildRef
@@ -120,14 +130,18 @@ export class WorkflowRunner {
       this.children.set(workflowId, place)
       try {
         const input: PartInput<A> = { args, title: place.title, build, limits, ran: {} }
-        const output = (await executeChild(part.name, {
+        const output = await whenFree(
           workflowId,
-          args: [input],
-          staticSummary: place.title,
-          ...this.attributesOf(workflowId),
-          cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-          parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        })) as PartOutput<R>
+          () =>
+            executeChild(part.name, {
+              workflowId,
+              args: [input],
+              staticSummary: place.title,
+              ...this.attributesOf(place),
+              cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+              parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+            }) as Promise<PartOutput<R>>,
+        )
         addTotals(this.totals, output.totals)
         this.options.onPartDone(place, output.totals as MutableTotals)
         return output.result
@@ -137,13 +151,12 @@ export class WorkflowRunner {
     })
   }
 
-  /** Every part of a build belongs to a split: it stands behind the build's id in the workflow's. */
-  private attributesOf(workflowId: string): { typedSearchAttributes?: SearchAttributePair[] } {
-    const { build, limits } = this.options
-    if (limits.attributes?.includes(searchAttributes.split) !== true) return {}
-    const split = workflowId.slice(build.workflowId.length).split('/')[1]!
+  /** A split's workflow bears its name, and so do all inside it. The tasks of an evaluation belong to no split. */
+  private attributesOf(place: PartPlace): { typedSearchAttributes?: SearchAttributePair[] } {
+    if (this.options.limits.attributes?.includes(searchAttributes.split) !== true) return {}
     const key = defineSearchAttributeKey(searchAttributes.split, 'KEYWORD')
-    return { typedSearchAttributes: [{ key, value: split }] }
+    const value = place.isSplit === true ? place.id : workflowInfo().typedSearchAttributes.get(key)
+    return value === undefined ? {} : { typedSearchAttributes: [{ key, value }] }
   }
 
   async pack<T>(lists: readonly Long<T>[]): Promise<Long<T>> {
@@ -202,6 +215,27 @@ export class WorkflowRunner {
     const { historyLength, continueAsNewSuggested } = workflowInfo()
     if (continueAsNewSuggested || historyLength > (this.options.limits.history ?? defaultHistory))
       this.draining = true
+  }
+}
+
+/**
+ * Starts a child once its name is free: the children of a build that was terminated are told to stop, and may still be
+ * at it when the build is submitted again.
+ */
+async function whenFree<T>(workflowId: string, start: () => Promise<T>): Promise<T> {
+  for (let waited = 0, pause = 1_000; ; pause = Math.min(2 * pause, longestPause)) {
+    try {
+      return await start()
+    } catch (error) {
+      if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error
+      if (waited >= mostWaitForName) {
+        throw new ShardmillError('TEMPORAL', `workflow ${workflowId} of an earlier run does not end`, {
+          hint: 'Terminate it, and submit the build again.',
+        })
+      }
+    }
+    await sleep(pause)
+    waited += pause
   }
 }
 

@@ -46,7 +46,7 @@ export async function buildShards(
     splits[split] = await run.part(
       splitPart,
       { settings, context, split, sources: ofSplit },
-      { id: split, title: split, large: ofSplit.length > 0 },
+      { id: split, title: split, large: ofSplit.length > 0, isSplit: true },
     )
     run.note({ kind: 'split-verified', split })
   }

@@ -1,7 +1,9 @@
 /** Search attributes: set where the server has them, and no build asks for them. */
 import { beforeAll, expect, test } from 'vitest'
 import { type Bench, bench, goldenHub, ok, outputOf, serve, smallRecipe } from '../e2e/cli.ts'
+import { chatEvalBench, manyFilesEvalHub, manyFilesEvalRecipe } from './chat-eval.ts'
 import { listed } from './histories.ts'
+import { manyFilesHub, manyFilesRecipe } from './many-files.ts'
 import {
   clientEnv,
   startServer,
@@ -55,6 +57,32 @@ temporalSuite('search attributes', () => {
     expect(await listedOf(server, at, 'first')).toEqual([id])
     expect(await listedOf(server, at, 'second')).toEqual([other])
     expect(await listedOf(server, at, 'fir"st')).toEqual([])
+  }, 180_000)
+
+  test('parts inside a split bear its name, tasks of an evaluation none', async () => {
+    const server = await startServer({ attributes: true })
+    const many = bench(manyFilesRecipe('many'), await serve(manyFilesHub(20)))
+    const evaluation = chatEvalBench(await serve(manyFilesEvalHub(20)), manyFilesEvalRecipe)
+    for (const at of [many, evaluation]) {
+      const worker = await startWorker(server, at)
+      const args = [...temporalArgs(at), '--detach']
+      const id = (await ok(args, { env: clientEnv(server, at) })).stdout.trim()
+      await server.client.workflow.getHandle(id).result()
+      await listed(server.client, id)
+      await stopWorker(worker)
+    }
+    const ofTrain = await found(server, 'ShardmillSplit = "train"')
+    expect(ofTrain.map((id) => id.replace(/^[^/]*/, ''))).toEqual([
+      '/train',
+      '/train/source-0',
+      '/train/source-0/files-0',
+      '/train/source-0/files-16',
+    ])
+    expect(await found(server, 'ShardmillSplit = "val"')).toHaveLength(1)
+    // The task of many files and its two pages.
+    const tasks = await found(server, 'WorkflowType = "buildTask" OR WorkflowType = "buildFiles"')
+    expect(tasks.filter((id) => id.includes('many-eval'))).toHaveLength(3)
+    expect(await found(server, 'ShardmillSplit IS NOT NULL')).toHaveLength(5)
   }, 180_000)
 
   test('a server that lacks them, or has one as another type, builds the same; list looks at the memo', async () => {
