@@ -13,18 +13,15 @@ import { PythonRandom } from '../random/python-random.ts'
 import { seedrandomPermutation } from '../random/seedrandom-order.ts'
 import type { BlobRef, Digest, Store } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
-import { packRows } from './outputs/pack-rows.ts'
 import { encodeSegment } from './segment.ts'
-import { blockHeadBytes, decodeIndex, recordBytes } from './token-block.ts'
+import { type Dropped, type Failing, type Policies, SplitRows } from './split-rows.ts'
+import { decodeIndex } from './token-block.ts'
 
-interface Slice {
+interface Slice extends Policies {
   readonly seed: number | null
   readonly start: number
   readonly stop: number | null
   readonly step: number
-  readonly repeat: number
-  readonly onUntrained?: 'drop' | 'fail'
-  readonly tooLong?: 'drop' | 'fail'
 }
 
 interface Params {
@@ -35,6 +32,8 @@ interface Params {
   readonly sources: readonly Slice[]
 }
 
+/** An index is about 30 bytes a row. */
+const indexesAhead = 8
 /** A segment is about 50 KB a thousand rows; each is synced to the disk. */
 const segmentsOnTheWay = 8
 
@@ -52,8 +51,15 @@ export const shuffle = defineStage({
         Buffer.from(await store.readBlobBytes(input(call, `source.${i}`))).toString(),
       ) as { tokens: Digest; index: Digest }[]
       const first = rows.count
-      for (const ref of list) {
-        rows.add(ref, await store.readBlobBytes(ref.index))
+      const reading: Promise<Uint8Array>[] = []
+      for (const [at, ref] of list.entries()) {
+        while (reading.length < Math.min(list.length, at + indexesAhead)) {
+          const bytes = store.readBlobBytes(list[reading.length]!.index)
+          bytes.catch(() => {}) // it is awaited below, perhaps after another one has failed
+          reading.push(bytes)
+        }
+        rows.add(ref, await reading[at]!)
+        delete reading[at]
         signal.throwIfAborted()
       }
       const label = labels[i] ?? `source ${i}`
@@ -103,13 +109,6 @@ export const shuffle = defineStage({
     }
   },
 })
-
-/** Conversations that were left out, repeats counted. */
-interface Dropped {
-  readonly [reason: string]: number
-  readonly untrained: number
-  readonly tooLong: number
-}
 
 async function refusal(
   { row, why, field }: Failing,
@@ -186,256 +185,5 @@ function reorder(order: Uint32Array, { kind, seed = 0 }: Params['shuffle']): voi
     const permutation =
       kind === 'numpy' ? numpyPermutation(order.length, seed) : seedrandomPermutation(order.length, seed)
     for (let i = 0; i < order.length; i++) order[i] = before[permutation[i]!]!
-  }
-}
-
-interface Failing {
-  readonly row: number
-  readonly why: string
-  readonly field: 'tooLong' | 'onUntrained'
-}
-
-/** All rows of a split in columns: 29 bytes a row. */
-class SplitRows {
-  count = 0
-  private width: 2 | 4 = 2
-  private readonly blocks: { tokens: Digest; index: Digest }[] = []
-  private readonly blockFirst: number[] = []
-  private tokens = new Uint32Array(1 << 16)
-  private runs = new Uint32Array(1 << 16)
-  private trained = new Uint32Array(1 << 16)
-  private cut = new Uint8Array(1 << 16)
-  private offsetWords = new Uint32Array(1 << 16)
-  private low = new Uint32Array(1 << 16)
-  private high = new Uint32Array(1 << 16)
-
-  add(ref: { tokens: Digest; index: Digest }, indexBytes: Uint8Array): void {
-    const index = decodeIndex(indexBytes)
-    this.width = index.width
-    this.reserve(index.rows)
-    this.blocks.push({ tokens: ref.tokens, index: ref.index })
-    this.blockFirst.push(this.count)
-    let offset = blockHeadBytes
-    for (let r = 0; r < index.rows; r++) {
-      const at = this.count + r
-      const tokens = index.tokens[r]!
-      const runs = index.runs[r]!
-      this.tokens[at] = tokens
-      this.runs[at] = runs
-      this.trained[at] = index.trained[r]!
-      this.cut[at] = index.cut[r]!
-      this.offsetWords[at] = offset / 4
-      this.low[at] = index.fingerprintLow[r]!
-      this.high[at] = index.fingerprintHigh[r]!
-      offset += recordBytes(tokens, runs, index.width)
-    }
-    this.count += index.rows
-  }
-
-  figures(picked: Uint32Array, repeat: number) {
-    let tokens = 0
-    let trainedTokens = 0
-    let truncated = 0
-    let untrained = 0
-    for (const row of picked) {
-      tokens += this.tokens[row]!
-      trainedTokens += this.trained[row]!
-      truncated += this.cut[row]!
-      if (this.trained[row] === 0) untrained++
-    }
-    return {
-      conversations: picked.length * repeat,
-      tokens: tokens * repeat,
-      trainedTokens: trainedTokens * repeat,
-      truncated: truncated * repeat,
-      untrained: untrained * repeat,
-    }
-  }
-
-  /** Leaves out what the source's policies drop; a row that is both too long and untrained counts as too long. */
-  allowed(
-    picked: Uint32Array,
-    { onUntrained, tooLong, repeat }: Slice,
-  ): { kept: Uint32Array; dropped?: Dropped } {
-    if (onUntrained !== 'drop' && tooLong !== 'drop') return { kept: picked }
-    let untrained = 0
-    let long = 0
-    const kept = picked.filter((row) => {
-      if (tooLong === 'drop' && this.cut[row] === 1) long++
-      else if (onUntrained === 'drop' && this.trained[row] === 0) untrained++
-      else return true
-      return false
-    })
-    return { kept, dropped: { untrained: untrained * repeat, tooLong: long * repeat } }
-  }
-
-  /** The first row that the source's policies do not allow, if there is one; rows that are not taken may be anything. */
-  failing(picked: Uint32Array, { onUntrained, tooLong, repeat }: Slice): Failing | undefined {
-    if (repeat === 0 || (onUntrained !== 'fail' && tooLong !== 'fail')) return undefined
-    for (const row of picked) {
-      if (tooLong === 'fail' && this.cut[row] === 1)
-        return { row, why: 'has more tokens than maxSeqLen', field: 'tooLong' }
-      if (onUntrained === 'fail' && this.trained[row] === 0)
-        return { row, why: 'has no trained token', field: 'onUntrained' }
-    }
-    return undefined
-  }
-
-  /** The index blob that a row is in, and its number there. */
-  placeOf(row: number): { index: Digest; at: number } {
-    const block = this.blockAt(row)
-    return { index: this.blocks[block]!.index, at: row - this.blockFirst[block]! }
-  }
-
-  segments(order: Uint32Array, { shardTokens, cut }: Pick<Params, 'shardTokens' | 'cut'>) {
-    if (cut === undefined) return this.cutAnywhere(order, shardTokens)
-    return cut === 'conversations'
-      ? this.cutBetween(order, shardTokens)
-      : this.cutRows(order, shardTokens, cut)
-  }
-
-  /** Packs the whole split into rows, and cuts it into shards of as many rows as `shardTokens` allows, one at least. */
-  private *cutRows(order: Uint32Array, shardTokens: number, cut: Exclude<Cut, 'conversations'>) {
-    const mostRows = Math.max(1, Math.floor(shardTokens / cut.rowTokens))
-    let at = 0
-    const next = () => {
-      if (at === order.length) return undefined
-      const row = order[at++]!
-      return { row, tokens: this.tokens[row]! }
-    }
-    let places: number[] = []
-    let total = 0
-    let rows = 0
-    for (const packed of packRows(next, cut)) {
-      for (const { row, tokens } of packed) {
-        places.push(row)
-        total += tokens
-      }
-      if (++rows < mostRows) continue
-      yield this.segment(Uint32Array.from(places), total, 0)
-      places = []
-      total = 0
-      rows = 0
-    }
-    if (places.length > 0) yield this.segment(Uint32Array.from(places), total, 0)
-  }
-
-  /** Shards of whole conversations, of `shardTokens` tokens at most; one that is longer is a shard of its own. */
-  private *cutBetween(order: Uint32Array, shardTokens: number) {
-    for (let first = 0; first < order.length; ) {
-      let end = first
-      let total = 0
-      do total += this.tokens[order[end++]!]!
-      while (end < order.length && total + this.tokens[order[end]!]! <= shardTokens)
-      yield this.segment(order.subarray(first, end), total, 0)
-      first = end
-    }
-  }
-
-  /** Cuts the order into shards of `shardTokens` tokens; a conversation may go on in the next one. */
-  private *cutAnywhere(order: Uint32Array, shardTokens: number) {
-    let first = 0
-    let skip = 0
-    while (first < order.length) {
-      let filled = -skip
-      let end = first
-      while (end < order.length && filled < shardTokens) filled += this.tokens[order[end++]!]!
-      const total = Math.min(filled, shardTokens)
-      const nextSkip = filled > shardTokens ? this.tokens[order[end - 1]!]! - (filled - shardTokens) : 0
-      yield this.segment(order.subarray(first, end), total, skip)
-      first = nextSkip > 0 ? end - 1 : end
-      skip = nextSkip
-    }
-  }
-
-  /** Sorted 64-bit fingerprints of the rows in `order`, each once: u64 LE. */
-  fingerprints(order: Uint32Array): Uint8Array {
-    const all = new BigUint64Array(order.length)
-    const words = new Uint32Array(all.buffer)
-    for (let i = 0; i < order.length; i++) {
-      words[2 * i] = this.low[order[i]!]!
-      words[2 * i + 1] = this.high[order[i]!]!
-    }
-    all.sort()
-    let kept = 0
-    for (let i = 0; i < all.length; i++) if (i === 0 || all[i] !== all[i - 1]) all[kept++] = all[i]!
-    return new Uint8Array(all.buffer, 0, kept * 8)
-  }
-
-  private segment(rows: Uint32Array, total: number, skip: number) {
-    const places = rows.length
-    const column = () => new Uint32Array(places)
-    const block = column()
-    const row = column()
-    const offsetWords = column()
-    const tokens = column()
-    const runs = column()
-    const fingerprintLow = column()
-    const fingerprintHigh = column()
-    // Only the blocks this shard needs are named, in the order of the split, so that a segment is its own world.
-    const used = new Map<number, number>()
-    const blockOf = new Uint32Array(places)
-    for (let i = 0; i < places; i++) {
-      blockOf[i] = this.blockAt(rows[i]!)
-      used.set(blockOf[i]!, 0)
-    }
-    const names = [...used.keys()].sort((a, b) => a - b)
-    names.forEach((name, i) => {
-      used.set(name, i)
-    })
-    for (let i = 0; i < places; i++) {
-      const at = rows[i]!
-      block[i] = used.get(blockOf[i]!)!
-      row[i] = at - this.blockFirst[blockOf[i]!]!
-      offsetWords[i] = this.offsetWords[at]!
-      tokens[i] = this.tokens[at]!
-      runs[i] = this.runs[at]!
-      fingerprintLow[i] = this.low[at]!
-      fingerprintHigh[i] = this.high[at]!
-    }
-    return {
-      blocks: names.map((name) => this.blocks[name]!),
-      width: this.width,
-      total,
-      skip,
-      places,
-      block,
-      row,
-      offsetWords,
-      tokens,
-      runs,
-      fingerprintLow,
-      fingerprintHigh,
-    }
-  }
-
-  private blockAt(row: number): number {
-    let low = 0
-    let high = this.blockFirst.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >> 1
-      if (this.blockFirst[middle]! <= row) low = middle
-      else high = middle - 1
-    }
-    return low
-  }
-
-  private reserve(more: number): void {
-    const needed = this.count + more
-    if (needed <= this.tokens.length) return
-    let size = this.tokens.length * 2
-    while (size < needed) size *= 2
-    const grow = <T extends Uint32Array | Uint8Array>(column: T): T => {
-      const next = new (column.constructor as new (length: number) => T)(size)
-      next.set(column)
-      return next
-    }
-    this.tokens = grow(this.tokens)
-    this.runs = grow(this.runs)
-    this.trained = grow(this.trained)
-    this.cut = grow(this.cut)
-    this.offsetWords = grow(this.offsetWords)
-    this.low = grow(this.low)
-    this.high = grow(this.high)
   }
 }
