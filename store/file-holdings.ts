@@ -12,16 +12,16 @@ import {
   list,
   openToRead,
   removeIfThere,
-  stat,
   statHandle,
   statIfThere,
   syncFolder,
 } from './fs-calls.ts'
 import { naming } from './fs-errors.ts'
-import type { Collection, HashOptions, Holdings } from './managed-store.ts'
-import { sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
+import { justLooking, type Lease } from './leases.ts'
+import type { Collection, Counting, HashOptions, Holdings } from './managed-store.ts'
+import { type SweepOptions, type Swept, sweepQuarantine, sweepScratch, sweepTmp } from './sweep.ts'
 import type { BlobRef } from './types.ts'
-import { takeGcLease } from './using.ts'
+import { boardOf, buildsOn, takeGcLease } from './using.ts'
 
 const WIDTH = 8
 
@@ -49,7 +49,8 @@ export function fileHoldings(store: FileStore): Holdings {
       return damaged
     },
     relative: fromRoot,
-    collection: (dryRun) => collection(store, dryRun),
+    collection: () => collection(store),
+    counting: () => counting(store),
     naming: (work) => naming(layout.root, work),
   }
 }
@@ -89,35 +90,45 @@ async function remove(entry: Entry): Promise<boolean> {
   }
 }
 
-async function collection(store: FileStore, dryRun: boolean): Promise<Collection> {
+async function collection(store: FileStore): Promise<Collection> {
   const { layout, leaseTimes } = store
-  const lease = dryRun ? await store.member() : await takeGcLease(layout, leaseTimes)
-  const release = async () => {
-    if (!dryRun) await lease.release()
-  }
+  const lease = await takeGcLease(layout, leaseTimes)
   try {
-    await lease.touch()
     return {
-      startedMs: (await stat(lease.path)).ctimeMs,
+      startedMs: await lease.now(),
       assertHeld: () => lease.assertHeld(),
       settle: (entries) =>
         inParallel(new Set(entries.map((entry) => dirname(entry.path))), WIDTH, syncFolder),
-      async sweep(options) {
-        const total = { files: 0, bytes: 0 }
-        for (const swept of [
-          await sweepTmp(layout, lease, leaseTimes, options),
-          await sweepScratch(layout, lease, leaseTimes, options),
-          await sweepQuarantine(layout, lease, options),
-        ]) {
-          total.files += swept.files
-          total.bytes += swept.bytes
-        }
-        return total
-      },
-      release,
+      sweep: (options) => sweepAll(store, lease, options),
+      release: () => lease.release(),
     }
   } catch (error) {
-    await release()
+    await lease.release()
     throw error
   }
+}
+
+async function counting(store: FileStore): Promise<Counting> {
+  return {
+    startedMs: await justLooking.now(),
+    builds: await buildsOn(boardOf(store.layout, store.leaseTimes)),
+    sweep: (options) => sweepAll(store, undefined, options),
+  }
+}
+
+async function sweepAll(
+  { layout, leaseTimes }: FileStore,
+  lease: Lease | undefined,
+  options: SweepOptions,
+): Promise<Swept> {
+  const total = { files: 0, bytes: 0 }
+  for (const swept of [
+    await sweepTmp(layout, lease, leaseTimes, options),
+    await sweepScratch(layout, lease, leaseTimes, options),
+    await sweepQuarantine(layout, lease, options),
+  ]) {
+    total.files += swept.files
+    total.bytes += swept.bytes
+  }
+  return total
 }

@@ -6,12 +6,12 @@
 
 import { ShardmillError } from '../errors/index.ts'
 import { type Entry, inParallel } from './entries.ts'
-import type { Collection, ManagedStore } from './managed-store.ts'
+import type { Collection, Counting, ManagedStore, StoreUser } from './managed-store.ts'
 import { DAY_MS } from './sweep.ts'
 import type { BuildRecord, Digest, StageRecord } from './types.ts'
 
 export interface GcOptions {
-  /** Count only; remove nothing, and let builds go on meanwhile (what they add is not counted). */
+  /** Count only: nothing is written, and builds may go on meanwhile (what they add is not counted). */
   readonly dryRun?: boolean
   /** The builds that stay; the records of all others are removed. Default: all stay. */
   readonly keep?: 'all' | readonly Digest[]
@@ -36,6 +36,8 @@ export interface GcResult {
   readonly kept: Omit<GcCounts, 'leftovers'>
   /** What was removed, or would be. */
   readonly removed: GcCounts
+  /** Of a dry run: builds that use the store now. While one does, a collection does not begin. */
+  readonly inUse?: readonly StoreUser[]
 }
 
 /**
@@ -45,11 +47,16 @@ export interface GcResult {
  */
 export async function collectGarbage(store: ManagedStore, options: GcOptions = {}): Promise<GcResult> {
   return store.holdings.naming(async () => {
+    if (options.dryRun === true) {
+      const counting = await store.holdings.counting()
+      const { builds } = counting
+      const counts = await collect(store, counting, undefined, options)
+      return { dryRun: true, ...counts, ...(builds.length === 0 ? {} : { inUse: builds }) }
+    }
     if (store.readOnly) throw new TypeError(`the store ${store.name} was opened to look only`)
-    const dryRun = options.dryRun ?? false
-    const collection = await store.holdings.collection(dryRun)
+    const collection = await store.holdings.collection()
     try {
-      return await collect(store, collection, { ...options, dryRun })
+      return { dryRun: false, ...(await collect(store, collection, collection, options)) }
     } finally {
       await collection.release()
     }
@@ -58,15 +65,17 @@ export async function collectGarbage(store: ManagedStore, options: GcOptions = {
 
 const WIDTH = 8
 
+/** Without a collection all is only counted. */
 async function collect(
   store: ManagedStore,
-  collection: Collection,
-  options: GcOptions & { dryRun: boolean },
-): Promise<GcResult> {
+  { startedMs, sweep }: Pick<Counting, 'startedMs' | 'sweep'>,
+  collection: Collection | undefined,
+  options: GcOptions,
+): Promise<Pick<GcResult, 'kept' | 'removed'>> {
   const { holdings } = store
   const kept = { builds: 0, records: 0, blobs: 0, bytes: 0 }
   const removed = { builds: 0, records: 0, blobs: 0, leftovers: 0, bytes: 0 }
-  const young = collection.startedMs - (options.olderThanMs ?? 0)
+  const young = startedMs - (options.olderThanMs ?? 0)
 
   // All is read before anything is removed.
   const roots = await readRoots(store, options.keep ?? 'all')
@@ -81,7 +90,7 @@ async function collect(
   }
 
   async function drop(entry: Entry): Promise<boolean> {
-    if (options.dryRun) return true
+    if (collection === undefined) return true
     if (options.signal?.aborted) {
       throw new ShardmillError('INTERRUPTED', 'the collection was interrupted; what it removed is not missed')
     }
@@ -95,10 +104,8 @@ async function collect(
   await inParallel(records.dropped, WIDTH, async (entry) => {
     if (await drop(entry)) removed.records += 1
   })
-  if (!options.dryRun) {
-    await collection.settle(roots.dropped)
-    await collection.settle(records.dropped)
-  }
+  await collection?.settle(roots.dropped)
+  await collection?.settle(records.dropped)
 
   await inParallel(holdings.blobs(), WIDTH, async (entry) => {
     const stats = await holdings.stat(entry)
@@ -113,10 +120,10 @@ async function collect(
   })
 
   const ageMs = options.leftoverAgeMs ?? DAY_MS
-  const swept = await collection.sweep({ dryRun: options.dryRun, alsoStale: true, ageMs })
+  const swept = await sweep({ alsoStale: true, ageMs })
   removed.leftovers += swept.files
   removed.bytes += swept.bytes
-  return { dryRun: options.dryRun, kept, removed }
+  return { kept, removed }
 }
 
 interface Roots {

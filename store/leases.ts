@@ -58,6 +58,8 @@ export interface SeenLease {
   readonly path: string
   readonly pid: number
   readonly liveness: Liveness
+  /** The process table says so; else it is judged by the age of the last heartbeat. */
+  readonly certain: boolean
 }
 
 export interface LeaseTimes {
@@ -67,15 +69,29 @@ export interface LeaseTimes {
 }
 
 /** A process known to run may be too busy for its heartbeat; this many times longer, and it is not coming back. */
-export const BUSY_FACTOR = 10
+const BUSY_FACTOR = 10
 
 export const LEASE_TIMES: LeaseTimes = { heartbeatMs: 5_000, staleMs: 60_000 }
+
+/** Who looks at leases: the owner of one, which is left out, or somebody who only looks. */
+export interface Onlooker {
+  /** Undefined for one who has no lease. */
+  readonly path: string | undefined
+  /** The store's own clock, milliseconds since 1970. */
+  now(): Promise<number>
+}
+
+/**
+ * Looks without a lease, and writes nothing. Its clock is this machine's, which may be off: only heartbeats that are
+ * very old count as none.
+ */
+export const justLooking: Onlooker = { path: undefined, now: async () => Date.now() }
 
 /** Leases of this process that are given back but could not be removed yet. */
 const givenBack = new Set<string>()
 
 /** `<kind>-<token>-<pid>-<start>-<machine>`. */
-export const LEASE_NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
+const LEASE_NAME = /^(member|build|gc)-([0-9a-f]{16})-(\d+)-(\d+)-([0-9a-f]{12})$/
 
 export interface Lease {
   readonly kind: LeaseKind
@@ -86,8 +102,10 @@ export interface Lease {
   readonly lost: AbortSignal
   /** Throws STORE when the lease was lost. Looks at the file only when the last heartbeat is not recent. */
   assertHeld(): Promise<void>
-  /** Sets the file's times now; its ctime is then the file system's now. */
+  /** A heartbeat. Throws STORE when the lease was lost. */
   touch(): Promise<void>
+  /** The store's own clock, milliseconds since 1970. */
+  now(): Promise<number>
   /** Never throws: what cannot be removed now is tried again while the process runs. */
   release(): Promise<void>
 }
@@ -97,13 +115,11 @@ export async function takeLease(
   kind: LeaseKind,
   times: LeaseTimes = LEASE_TIMES,
 ): Promise<Lease> {
-  const token = randomBytes(8).toString('hex')
-  const self = thisProcess()
-  const path = join(layout.leases, `${kind}-${token}-${self.pid}-${self.start}-${self.machine}`)
+  const { token, name, words } = newLease(kind)
+  const path = join(layout.leases, name)
   const handle = await openNew(path)
-  // For people who look into the folder, and for messages; a full disk has no room for it, and need not.
-  const words = { kind, host: hostname(), pid: process.pid, since: new Date().toISOString() }
-  await writeAll(handle, Buffer.from(`${JSON.stringify(words)}\n`)).catch(() => undefined)
+  // A full disk has no room for it, and need not.
+  await writeAll(handle, words).catch(() => undefined)
   await closeQuietly(handle)
 
   const lost = new AbortController()
@@ -136,6 +152,10 @@ export async function takeLease(
     path,
     lost: lost.signal,
     touch,
+    async now() {
+      await touch()
+      return (await stat(path)).ctimeMs
+    },
     async assertHeld() {
       if (lost.signal.aborted) throw goneError()
       if (clock() - lastBeat > times.staleMs / 4) await touch()
@@ -169,45 +189,71 @@ function clock(): number {
   return Date.now()
 }
 
-/** All leases but `own`, with who is alive. `own` is touched: its ctime is the file system's now. */
+/** All leases but the onlooker's own, with who is alive. */
 export async function surveyLeases(
   layout: Layout,
-  own: Lease,
+  by: Onlooker,
   times: LeaseTimes = LEASE_TIMES,
 ): Promise<SeenLease[]> {
   const names = (await list(layout.leases)).map((entry) => entry.name)
-  await own.touch()
-  const now = (await stat(own.path)).ctimeMs
+  const now = await by.now()
   const seen: SeenLease[] = []
   for (const name of names) {
-    const match = LEASE_NAME.exec(name)
-    if (match === null || join(layout.leases, name) === own.path) continue
     const path = join(layout.leases, name)
-    if (givenBack.has(path)) continue
-    const pid = Number(match[3])
-    let liveness = onThisMachine(pid, match[4]!, match[5]!)
-    if (liveness !== 'dead') {
-      const age = await ageOf(path, now)
-      if (age === undefined) continue // released meanwhile
-      const patience = liveness === 'live' ? BUSY_FACTOR : 1
-      liveness = age > times.staleMs * patience ? 'stale' : 'live'
-    }
-    seen.push({ kind: match[1] as LeaseKind, token: match[2]!, path, pid, liveness })
+    if (path === by.path || givenBack.has(path)) continue
+    const lease = await judge(name, path, by, times, () => ageOf(path, now))
+    if (lease !== undefined) seen.push(lease)
   }
   return seen
 }
 
+/** A lease of a store of any kind by its name and age; undefined for what is none, or was released meanwhile. */
+export async function judge(
+  name: string,
+  path: string,
+  by: Onlooker,
+  times: LeaseTimes,
+  ageMs: () => Promise<number | undefined>,
+): Promise<SeenLease | undefined> {
+  const match = LEASE_NAME.exec(name)
+  if (match === null) return undefined
+  const pid = Number(match[3])
+  const facts = { kind: match[1] as LeaseKind, token: match[2]!, path, pid }
+  const known = onThisMachine(pid, match[4]!, match[5]!)
+  if (known === 'dead') return { ...facts, liveness: 'dead', certain: true }
+  const age = await ageMs()
+  if (age === undefined) return undefined
+  const patience = known === 'live' || by.path === undefined ? BUSY_FACTOR : 1
+  const liveness = age > times.staleMs * patience ? 'stale' : 'live'
+  return { ...facts, liveness, certain: known === 'live' && liveness === 'live' }
+}
+
+/** A new lease's token, its name, and what it says of its owner: for people, and for messages. */
+export function newLease(kind: LeaseKind): { token: string; name: string; words: Buffer } {
+  const token = randomBytes(8).toString('hex')
+  const { pid, start, machine } = thisProcess()
+  const words = { kind, host: hostname(), pid: process.pid, since: new Date().toISOString() }
+  return {
+    token,
+    name: `${kind}-${token}-${pid}-${start}-${machine}`,
+    words: Buffer.from(`${JSON.stringify(words)}\n`),
+  }
+}
+
 /** `pid 123 on host abc, since …`: what the lease says of its owner, for a message. */
-export async function describeLease(lease: SeenLease): Promise<string> {
+export async function describeLease(
+  { pid, path }: SeenLease,
+  read: (path: string) => Promise<Uint8Array | undefined> = readSmallFile,
+): Promise<string> {
   try {
-    const words: unknown = JSON.parse((await readSmallFile(lease.path)).toString('utf8'))
+    const words: unknown = JSON.parse(Buffer.from((await read(path)) ?? []).toString('utf8'))
     if (typeof words === 'object' && words !== null && 'host' in words && 'since' in words) {
-      return `pid ${lease.pid} on ${String(words.host)}, since ${String(words.since)}`
+      return `pid ${pid} on ${String(words.host)}, since ${String(words.since)}`
     }
   } catch {
     // released, or made on a full disk
   }
-  return `pid ${lease.pid}`
+  return `pid ${pid}`
 }
 
 /** Removes the lease of one taken for dead: should it wake, this is how it learns. */
@@ -228,7 +274,7 @@ async function ageOf(path: string, now: number): Promise<number | undefined> {
   }
 }
 
-export interface ProcessId {
+interface ProcessId {
   readonly pid: number
   /** Start time in the kernel's ticks since boot, 0 where it cannot be had: tells a reused pid. */
   readonly start: string
@@ -237,13 +283,13 @@ export interface ProcessId {
 
 let self: ProcessId | undefined
 
-export function thisProcess(): ProcessId {
+function thisProcess(): ProcessId {
   self ??= { pid: process.pid, start: procStat(process.pid)?.start ?? '0', machine: machineId() }
   return self
 }
 
 /** The process table's answer, or undefined where it cannot tell. */
-export function onThisMachine(pid: number, start: string, machine: string): Liveness | undefined {
+function onThisMachine(pid: number, start: string, machine: string): Liveness | undefined {
   if (machine !== thisProcess().machine) return undefined
   try {
     process.kill(pid, 0)

@@ -59,19 +59,33 @@ export interface Holdings {
   /** A path as people are shown it, from the store's root, with forward slashes. */
   relative(path: string): string
   /** Starts a collection: throws STORE (retryable) when a build or another collection is using the store. */
-  collection(dryRun: boolean): Promise<Collection>
+  collection(): Promise<Collection>
+  /** For one who only counts what would go: no lease is taken, nothing is written or removed. */
+  counting(): Promise<Counting>
   /** Runs a piece of work; failures of the disk or the network come out in words. */
   naming<T>(work: () => Promise<T>): Promise<T>
 }
 
-export interface Collection {
-  /** The store's own clock when the collection began, ms since 1970. */
+/** A build that uses the store. */
+export interface StoreUser {
+  /** `pid 123 on host abc, since …` */
+  readonly who: string
+  /** False when it runs on another machine, and only its heartbeat is not very old. */
+  readonly certain: boolean
+}
+
+export interface Counting {
+  /** When it began, ms since 1970: by the store's own clock, or where nothing is written by this machine's. */
   readonly startedMs: number
+  readonly builds: readonly StoreUser[]
+  /** Left-overs of the dead. */
+  sweep(options: SweepOptions): Promise<Swept>
+}
+
+export interface Collection extends Omit<Counting, 'builds'> {
   /** Throws STORE when another process took this one for dead. */
   assertHeld(): Promise<void>
   /** Makes the removal of these durable. */
   settle(entries: readonly Entry[]): Promise<void>
-  /** Left-overs of the dead. */
-  sweep(options: SweepOptions): Promise<Swept>
   release(): Promise<void>
 }

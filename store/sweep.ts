@@ -1,10 +1,13 @@
-/** Left-overs of processes that are no more: half-written files, abandoned scratch folders, their leases. */
+/**
+ * Left-overs of processes that are no more: half-written files, abandoned scratch folders, their leases. Who sweeps has a
+ * lease, `own`; without one all is only counted.
+ */
 
 import { join } from 'node:path'
 import { temporaryPath } from './blob-files.ts'
-import { list, lstat, removeFolderIfEmpty, removeTree, rename, stat } from './fs-calls.ts'
+import { list, lstat, removeFolderIfEmpty, removeTree, rename } from './fs-calls.ts'
 import type { Layout } from './layout.ts'
-import { type Lease, type LeaseTimes, type Liveness, revoke, surveyLeases } from './leases.ts'
+import { justLooking, type Lease, type LeaseTimes, type Liveness, revoke, surveyLeases } from './leases.ts'
 
 export const DAY_MS = 86_400_000
 
@@ -14,8 +17,6 @@ export interface Swept {
 }
 
 export interface SweepOptions {
-  /** Count only. */
-  readonly dryRun?: boolean
   /** Also what belongs to a process without a heartbeat that is not proven dead. */
   readonly alsoStale: boolean
   /** What has no owner to ask is removed when untouched for this long. */
@@ -25,7 +26,7 @@ export interface SweepOptions {
 /** Files in tmp/ whose writer is gone; such as name no writer when they are old. */
 export async function sweepTmp(
   layout: Layout,
-  own: Lease,
+  own: Lease | undefined,
   times: LeaseTimes,
   options: SweepOptions,
 ): Promise<Swept> {
@@ -34,13 +35,13 @@ export async function sweepTmp(
   const names = (await list(layout.tmp)).map((entry) => entry.name)
   if (names.length === 0) return swept
   const owners = await ownersOf(layout, own, times)
-  const now = (await stat(own.path)).ctimeMs
+  const now = await (own ?? justLooking).now()
   for (const name of names) {
     const path = join(layout.tmp, name)
     const owner = /^([0-9a-f]{16})-/.exec(name)?.[1]
     const liveness = owner === undefined ? undefined : owners.get(owner)
     if (liveness === 'live' || (liveness === 'stale' && !options.alsoStale)) continue
-    await sweep(path, owner === undefined ? now - options.ageMs : now, swept, own, options)
+    await sweep(path, owner === undefined ? now - options.ageMs : now, swept, own)
   }
   return swept
 }
@@ -57,21 +58,21 @@ export async function sweepDead(layout: Layout, own: Lease, times: LeaseTimes): 
 /** Scratch folders nobody alive owns and nobody has touched lately, and the leases of the dead. */
 export async function sweepScratch(
   layout: Layout,
-  own: Lease,
+  own: Lease | undefined,
   times: LeaseTimes,
   options: SweepOptions,
 ): Promise<Swept> {
   const swept = { files: 0, bytes: 0 }
   const found = await scratchEntries(layout)
-  const leases = await surveyLeases(layout, own, times)
+  const leases = await surveyLeases(layout, own ?? justLooking, times)
   const owners = new Map(leases.map((lease) => [lease.token, lease.liveness]))
-  const now = (await stat(own.path)).ctimeMs
+  const now = await (own ?? justLooking).now()
   const keeping = new Set<string>()
   for (const { path, owner } of found) {
-    const kept = owners.get(owner) === 'live' || owner === own.token
-    if (kept || !(await sweep(path, now - options.ageMs, swept, own, options, layout))) keeping.add(owner)
+    const kept = owners.get(owner) === 'live' || owner === own?.token
+    if (kept || !(await sweep(path, now - options.ageMs, swept, own, layout))) keeping.add(owner)
   }
-  if (options.dryRun) return swept
+  if (own === undefined) return swept
   for (const { name } of await list(layout.scratch)) await removeFolderIfEmpty(join(layout.scratch, name))
   for (const lease of leases) {
     // A dead owner's lease stays with its folder: it tells the next one that nobody writes there any more.
@@ -81,11 +82,15 @@ export async function sweepScratch(
 }
 
 /** Damaged files stay seven times as long, for whoever wants to know what happened to them. */
-export async function sweepQuarantine(layout: Layout, own: Lease, options: SweepOptions): Promise<Swept> {
+export async function sweepQuarantine(
+  layout: Layout,
+  own: Lease | undefined,
+  options: SweepOptions,
+): Promise<Swept> {
   const swept = { files: 0, bytes: 0 }
-  const now = (await stat(own.path)).ctimeMs
+  const now = await (own ?? justLooking).now()
   for (const entry of await list(layout.quarantine)) {
-    await sweep(join(layout.quarantine, entry.name), now - 7 * options.ageMs, swept, own, options)
+    await sweep(join(layout.quarantine, entry.name), now - 7 * options.ageMs, swept, own)
   }
   return swept
 }
@@ -99,9 +104,14 @@ async function scratchEntries(layout: Layout): Promise<{ path: string; owner: st
   return found
 }
 
-async function ownersOf(layout: Layout, own: Lease, times: LeaseTimes): Promise<Map<string, Liveness>> {
-  const owners = new Map((await surveyLeases(layout, own, times)).map((l) => [l.token, l.liveness]))
-  return owners.set(own.token, 'live')
+async function ownersOf(
+  layout: Layout,
+  own: Lease | undefined,
+  times: LeaseTimes,
+): Promise<Map<string, Liveness>> {
+  const leases = await surveyLeases(layout, own ?? justLooking, times)
+  const owners = new Map(leases.map((lease) => [lease.token, lease.liveness]))
+  return own === undefined ? owners : owners.set(own.token, 'live')
 }
 
 /**
@@ -112,14 +122,13 @@ async function sweep(
   path: string,
   before: number,
   swept: Swept,
-  own: Lease,
-  options: SweepOptions,
+  own: Lease | undefined,
   claimIn?: Layout,
 ): Promise<boolean> {
   try {
     const { files, bytes, changed } = await measure(path)
     if (changed > before) return false
-    if (!options.dryRun) {
+    if (own !== undefined) {
       await own.assertHeld()
       const claimed = claimIn === undefined ? path : temporaryPath(claimIn, own.token)
       if (claimed !== path) await rename(path, claimed)

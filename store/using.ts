@@ -5,6 +5,7 @@ import { ShardmillError } from '../errors/index.ts'
 import type { Layout } from './layout.ts'
 import {
   describeLease,
+  justLooking,
   type Lease,
   type LeaseKind,
   type LeaseTimes,
@@ -13,6 +14,7 @@ import {
   surveyLeases,
   takeLease,
 } from './leases.ts'
+import type { StoreUser } from './managed-store.ts'
 
 export interface BuildLeaseOptions {
   readonly signal?: AbortSignal | undefined
@@ -27,19 +29,19 @@ export interface LeaseBoard {
   /** How long to wait before looking again. */
   readonly lookAgainMs: number
   take(kind: LeaseKind): Promise<Lease>
-  /** All leases but `own`, with who is alive. */
-  survey(own: Lease): Promise<SeenLease[]>
+  /** All leases but `own`, with who is alive. Without one as somebody who only looks. */
+  survey(own?: Lease): Promise<SeenLease[]>
   revoke(lease: SeenLease): Promise<void>
   /** What a lease says of its owner, for a message. */
   describe(lease: SeenLease): Promise<string>
 }
 
-function boardOf(layout: Layout, times: LeaseTimes): LeaseBoard {
+export function boardOf(layout: Layout, times: LeaseTimes): LeaseBoard {
   return {
     name: layout.root,
     lookAgainMs: 100,
     take: (kind) => takeLease(layout, kind, times),
-    survey: (own) => surveyLeases(layout, own, times),
+    survey: (own) => surveyLeases(layout, own ?? justLooking, times),
     revoke,
     describe: describeLease,
   }
@@ -111,4 +113,14 @@ export async function takeGcLeaseOn(board: LeaseBoard): Promise<Lease> {
     await lease.release()
     await pause(20 + Math.random() * 200)
   }
+}
+
+/** Builds that have a lease and are not known to have ended, for one who only looks. */
+export async function buildsOn(board: LeaseBoard): Promise<StoreUser[]> {
+  const users: StoreUser[] = []
+  for (const lease of await board.survey()) {
+    if (lease.kind !== 'build' || lease.liveness !== 'live') continue
+    users.push({ who: await board.describe(lease), certain: lease.certain })
+  }
+  return users
 }

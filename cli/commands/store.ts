@@ -118,7 +118,7 @@ function usesOf({ stages, builds }: Finding): string {
 }
 
 export async function storeGc(context: CommandContext, flags: StoreFlags): Promise<void> {
-  await withStore(context, flags, {}, async (store) => {
+  await withStore(context, flags, { readOnly: flags.dryRun === true }, async (store) => {
     const olderThanMs = wholeNumber(flags.olderThan ?? '1', '--older-than') * 86_400_000
     const keep = flags.forget === undefined ? 'all' : await keptBuilds(store, flags.forget)
     const options = { keep, olderThanMs, signal: context.signal } as const
@@ -128,17 +128,27 @@ export async function storeGc(context: CommandContext, flags: StoreFlags): Promi
       wouldGo.removed.records + wouldGo.removed.blobs + wouldGo.removed.builds + wouldGo.removed.leftovers ===
         0
     ) {
-      return tell({ ...wouldGo, dryRun: flags.dryRun === true }, flags)
+      return tell({ ...wouldGo, dryRun: flags.dryRun === true }, flags, context)
     }
     if (flags.yes !== true) await confirm(wouldGo, context)
-    tell(await collectGarbage(store, options), flags)
+    tell(await collectGarbage(store, options), flags, context)
   })
 }
 
-function tell({ kept, removed, dryRun }: GcResult, { json }: StoreFlags): void {
+function tell(
+  { kept, removed, dryRun, inUse = [] }: GcResult,
+  { json }: StoreFlags,
+  { quiet }: CommandContext,
+): void {
   if (json === true) {
-    process.stdout.write(`${safeJson({ schema: 1, dryRun, kept, removed })}\n`)
+    const users = dryRun ? { inUse } : {}
+    process.stdout.write(`${safeJson({ schema: 1, dryRun, kept, removed, ...users })}\n`)
     return
+  }
+  for (const { who, certain } of dryRun && !quiet ? inUse : []) {
+    const what = certain ? 'a build is using the store' : 'a build may be using the store'
+    const unsure = certain ? '' : '; whether it still runs cannot be told without writing'
+    process.stderr.write(`${what} (${cleanText(who)})${unsure}: gc does not begin while one runs\n`)
   }
   process.stdout.write(
     `${dryRun ? 'would remove' : 'removed'} ${count(removed.blobs)} blobs, ${count(removed.records)} records, ${count(removed.builds)} builds, ${count(removed.leftovers)} leftovers: ${bytes(removed.bytes)}\n`,

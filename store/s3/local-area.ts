@@ -12,7 +12,7 @@ import { naming } from '../fs-errors.ts'
 import { type Layout, layoutOf } from '../layout.ts'
 import { LEASE_TIMES, type Lease, takeLease } from '../leases.ts'
 import { leaveScratch, openScratch } from '../scratch.ts'
-import { DAY_MS, type SweepOptions, type Swept, sweepDead, sweepScratch, sweepTmp } from '../sweep.ts'
+import { type SweepOptions, type Swept, sweepDead, sweepScratch, sweepTmp } from '../sweep.ts'
 
 export class LocalArea {
   readonly layout: Layout
@@ -62,13 +62,12 @@ export class LocalArea {
     return folder
   }
 
-  /** Left-overs of the dead; none where nothing was ever kept here. */
-  sweep(options: Omit<SweepOptions, 'alsoStale'>): Promise<Swept> {
+  /** Left-overs of the dead, removed or only counted; none where nothing was ever kept here. */
+  sweep(options: SweepOptions, countOnly: boolean): Promise<Swept> {
     return this.naming(async () => {
-      const sweeping = { ...options, alsoStale: true, ageMs: options.ageMs ?? DAY_MS }
-      const lease = await this.#lease()
-      const tmp = await sweepTmp(this.layout, lease, LEASE_TIMES, sweeping)
-      const scratch = await sweepScratch(this.layout, lease, LEASE_TIMES, sweeping)
+      const lease = countOnly ? undefined : await this.#lease()
+      const tmp = await sweepTmp(this.layout, lease, LEASE_TIMES, options)
+      const scratch = await sweepScratch(this.layout, lease, LEASE_TIMES, options)
       return { files: tmp.files + scratch.files, bytes: tmp.bytes + scratch.bytes }
     })
   }

@@ -2,15 +2,15 @@
 
 import { isDigest, startSha256 } from '../digest.ts'
 import type { Entry, OnForeign } from '../entries.ts'
-import type { LeaseTimes } from '../leases.ts'
-import type { Collection, HashOptions, Holdings } from '../managed-store.ts'
-import type { SweepOptions } from '../sweep.ts'
+import { justLooking, type LeaseTimes } from '../leases.ts'
+import type { Collection, Counting, HashOptions, Holdings } from '../managed-store.ts'
+import type { SweepOptions, Swept } from '../sweep.ts'
 import type { BlobRef } from '../types.ts'
-import { takeGcLeaseOn } from '../using.ts'
+import { buildsOn, takeGcLeaseOn } from '../using.ts'
 import { blobPath, FOLDERS, recordPath } from './address.ts'
 import type { LocalArea } from './local-area.ts'
 import type { S3Objects } from './objects.ts'
-import { s3LeaseBoard, takeS3Lease } from './s3-leases.ts'
+import { s3LeaseBoard } from './s3-leases.ts'
 
 export interface HoldingsOptions {
   readonly objects: S3Objects
@@ -53,45 +53,56 @@ export function s3Holdings({ objects, local, leaseTimes, quarantine }: HoldingsO
     return { digest: sum.digest(), bytes }
   }
 
-  async function collection(dryRun: boolean): Promise<Collection> {
-    const board = s3LeaseBoard(objects, leaseTimes)
-    const lease = dryRun ? await takeS3Lease(objects, 'member', leaseTimes) : await takeGcLeaseOn(board)
+  const board = s3LeaseBoard(objects, leaseTimes)
+
+  async function collection(): Promise<Collection> {
+    const lease = await takeGcLeaseOn(board)
     try {
-      const own = await objects.head(lease.path)
-      const startedMs = own?.mtimeMs ?? 0
-
-      async function sweep(options: SweepOptions) {
-        const total = await local.sweep(options)
-        for await (const { path, id, startedMs: begun } of objects.uploads.list(FOLDERS.blobs)) {
-          const before = startedMs - options.ageMs
-          if (begun > before || (await objects.uploads.lastPartMs(path, id)) > before) continue
-          total.files += 1
-          if (!options.dryRun) await objects.uploads.abort(path, id)
-        }
-        // Damaged blobs stay seven times as long, for whoever wants to know what happened to them.
-        for await (const { path, size, mtimeMs } of objects.list(FOLDERS.quarantine)) {
-          if (mtimeMs > startedMs - 7 * options.ageMs) continue
-          total.files += 1
-          total.bytes += size
-          if (!options.dryRun) await objects.delete(path)
-        }
-        if (options.dryRun) return total
-        for (const other of await board.survey(lease))
-          if (other.liveness !== 'live') await board.revoke(other)
-        return total
-      }
-
+      const startedMs = await lease.now()
       return {
         startedMs,
         assertHeld: () => lease.assertHeld(),
         settle: async () => undefined,
-        sweep,
+        async sweep(options) {
+          const total = await sweep(options, startedMs, true)
+          for (const other of await board.survey(lease))
+            if (other.liveness !== 'live') await board.revoke(other)
+          return total
+        },
         release: () => lease.release(),
       }
     } catch (error) {
       await lease.release()
       throw error
     }
+  }
+
+  async function counting(): Promise<Counting> {
+    const startedMs = await justLooking.now()
+    return {
+      startedMs,
+      builds: await buildsOn(board),
+      sweep: (options) => sweep(options, startedMs, false),
+    }
+  }
+
+  /** What is given up of uploads, damaged blobs and this machine's files; only counted unless `really`. */
+  async function sweep(options: SweepOptions, startedMs: number, really: boolean): Promise<Swept> {
+    const total = await local.sweep(options, !really)
+    for await (const { path, id, startedMs: begun } of objects.uploads.list(FOLDERS.blobs)) {
+      const before = startedMs - options.ageMs
+      if (begun > before || (await objects.uploads.lastPartMs(path, id)) > before) continue
+      total.files += 1
+      if (really) await objects.uploads.abort(path, id)
+    }
+    // Damaged blobs stay seven times as long, for whoever wants to know what happened to them.
+    for await (const { path, size, mtimeMs } of objects.list(FOLDERS.quarantine)) {
+      if (mtimeMs > startedMs - 7 * options.ageMs) continue
+      total.files += 1
+      total.bytes += size
+      if (really) await objects.delete(path)
+    }
+    return total
   }
 
   return {
@@ -119,6 +130,7 @@ export function s3Holdings({ objects, local, leaseTimes, quarantine }: HoldingsO
     damagedTags: async () => [],
     relative: (path) => (path.startsWith(root) ? pathOf(path) : path),
     collection,
+    counting,
     // Requests fail in words already.
     naming: (work) => work(),
   }

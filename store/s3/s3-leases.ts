@@ -6,18 +6,16 @@
  * A heartbeat writes the object again, only where it still stands, so that one who was taken for dead learns of it.
  */
 
-import { randomBytes } from 'node:crypto'
-import { hostname } from 'node:os'
 import { ShardmillError } from '../../errors/index.ts'
 import {
-  BUSY_FACTOR,
-  LEASE_NAME,
+  describeLease,
+  judge,
+  justLooking,
   type Lease,
   type LeaseKind,
   type LeaseTimes,
-  onThisMachine,
+  newLease,
   type SeenLease,
-  thisProcess,
 } from '../leases.ts'
 import type { LeaseBoard } from '../using.ts'
 import { FOLDERS } from './address.ts'
@@ -36,26 +34,14 @@ export function s3LeaseBoard(objects: S3Objects, times: LeaseTimes): LeaseBoard 
     take: (kind) => takeS3Lease(objects, kind, times),
     survey: (own) => survey(objects, own, times),
     revoke: async ({ path }) => void (await objects.delete(path)),
-    async describe({ path, pid }) {
-      try {
-        const words: unknown = JSON.parse(String((await objects.getBytes(path, WORDS_BYTES))?.bytes))
-        if (typeof words === 'object' && words !== null && 'host' in words && 'since' in words) {
-          return `pid ${pid} on ${String(words.host)}, since ${String(words.since)}`
-        }
-      } catch {
-        // released meanwhile
-      }
-      return `pid ${pid}`
-    },
+    describe: (lease) =>
+      describeLease(lease, async (path) => (await objects.getBytes(path, WORDS_BYTES))?.bytes),
   }
 }
 
 export async function takeS3Lease(objects: S3Objects, kind: LeaseKind, times: LeaseTimes): Promise<Lease> {
-  const token = randomBytes(8).toString('hex')
-  const self = thisProcess()
-  const path = `${FOLDERS.leases}${kind}-${token}-${self.pid}-${self.start}-${self.machine}`
-  const words = { kind, host: hostname(), pid: process.pid, since: new Date().toISOString() }
-  const bytes = Buffer.from(`${JSON.stringify(words)}\n`)
+  const { token, name, words: bytes } = newLease(kind)
+  const path = FOLDERS.leases + name
   const options = { contentType: 'application/json' }
   await objects.put(path, bytes, options)
 
@@ -99,6 +85,12 @@ export async function takeS3Lease(objects: S3Objects, kind: LeaseKind, times: Le
     path,
     lost: lost.signal,
     touch,
+    async now() {
+      await touch()
+      const mtimeMs = (await objects.head(path))?.mtimeMs
+      if (mtimeMs === undefined) throw gone()
+      return mtimeMs
+    },
     async assertHeld() {
       if (lost.signal.aborted) throw gone()
       if (Date.now() - lastBeat > times.staleMs / 4) await touch()
@@ -113,12 +105,13 @@ export async function takeS3Lease(objects: S3Objects, kind: LeaseKind, times: Le
   }
 }
 
-/** `own` is touched: its time is the server's now. */
-async function survey(objects: S3Objects, own: Lease, times: LeaseTimes): Promise<SeenLease[]> {
-  await own.touch()
+/** `own` is touched: its time is the server's now. Without one all leases are looked at by this machine's clock. */
+async function survey(objects: S3Objects, own: Lease | undefined, times: LeaseTimes): Promise<SeenLease[]> {
+  await own?.touch()
   const listed: { path: string; mtimeMs: number }[] = []
   for await (const object of objects.list(FOLDERS.leases)) listed.push(object)
-  const now = listed.find(({ path }) => path === own.path)?.mtimeMs
+  const by = own ?? justLooking
+  const now = own === undefined ? await by.now() : listed.find(({ path }) => path === own.path)?.mtimeMs
   if (now === undefined) {
     throw new ShardmillError(
       'STORE',
@@ -131,15 +124,9 @@ async function survey(objects: S3Objects, own: Lease, times: LeaseTimes): Promis
   }
   const seen: SeenLease[] = []
   for (const { path, mtimeMs } of listed) {
-    const match = LEASE_NAME.exec(path.slice(FOLDERS.leases.length))
-    if (match === null || path === own.path) continue
-    const pid = Number(match[3])
-    let liveness = onThisMachine(pid, match[4]!, match[5]!)
-    if (liveness !== 'dead') {
-      const patience = liveness === 'live' ? BUSY_FACTOR : 1
-      liveness = now - mtimeMs > times.staleMs * patience ? 'stale' : 'live'
-    }
-    seen.push({ kind: match[1] as LeaseKind, token: match[2]!, path, pid, liveness })
+    if (path === by.path) continue
+    const lease = await judge(path.slice(FOLDERS.leases.length), path, by, times, async () => now - mtimeMs)
+    if (lease !== undefined) seen.push(lease)
   }
   return seen
 }

@@ -1,9 +1,10 @@
 /** `plan` and the `store` commands, on stores that builds have made. */
 
-import { cpSync, existsSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { chmodSync, cpSync, existsSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import type { HubServer } from '../../hub/server/index.ts'
+import { nobody } from '../nobody.ts'
 import {
   type Bench,
   bench,
@@ -156,6 +157,24 @@ describe('store', () => {
     expect(await buildOn(on)).toMatchObject({ stages: { run: 0 } })
     expect(outputOf(on.out)).toEqual(good)
     await ok(['store', 'check', '--store', on.store])
+  })
+
+  test('gc --dry-run needs no right to write, and touches nothing', async () => {
+    const on = copyOfBench()
+    for (const folder of [dirname(on.folder), on.folder]) chmodSync(folder, 0o755)
+    const paths = readdirSync(on.store, { recursive: true, encoding: 'utf8' }).map((name) =>
+      join(on.store, name),
+    )
+    for (const path of [on.store, ...paths]) chmodSync(path, statSync(path).isDirectory() ? 0o555 : 0o444)
+    const times = () => paths.map((path) => [path, statSync(path).mtimeMs, statSync(path).ctimeMs])
+    const before = times()
+    const args = ['store', 'gc', '--store', on.store, '--forget', 'small', '--older-than', '0', '--json']
+    const dry = await run([...args, '--dry-run'], { uid: nobody, cwd: on.store })
+    expect(dry, dry.stderr).toMatchObject({ code: 0 })
+    expect(JSON.parse(dry.stdout)).toMatchObject({ dryRun: true, kept: { blobs: 0 }, inUse: [] })
+    expect(times()).toEqual(before)
+    expect(readdirSync(on.store, { recursive: true })).toHaveLength(paths.length)
+    expectClearError(await run([...args, '--yes'], { uid: nobody, cwd: on.store }), [1])
   })
 
   test('gc while a build runs: it keeps away, and the build is right', async () => {

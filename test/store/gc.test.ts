@@ -184,6 +184,20 @@ describe('gc', () => {
 })
 
 describe('gc and builds', () => {
+  test('a dry run cannot tell of a build on another machine, unless its heartbeat is very old', async () => {
+    const { store } = await openStore(temporaryFolder())
+    const lease = join(store.layout.leases, `build-${'a'.repeat(16)}-7-0-${'0'.repeat(12)}`)
+    writeFileSync(lease, '')
+    const { store: looking } = await openStore(store.name, { readOnly: true })
+    expect(await collectGarbage(looking, { dryRun: true })).toMatchObject({
+      inUse: [{ who: 'pid 7', certain: false }],
+    })
+    // Times cannot be set back: a store with no patience at all.
+    const leaseTimes = { heartbeatMs: 50, staleMs: 5 }
+    const { store: hasty } = await openStore(store.name, { readOnly: true, leaseTimes })
+    await expect.poll(() => collectGarbage(hasty, { dryRun: true })).not.toHaveProperty('inUse')
+  })
+
   test('gc refuses while a build runs, names it, and removes nothing; afterwards it goes', async () => {
     const { store } = await openStore(temporaryFolder())
     await litter(store)
@@ -195,9 +209,12 @@ describe('gc and builds', () => {
       message: expect.stringContaining(`pid ${build.pid}`),
     })
     expect(await store.statBlob(sha256('stray'))).toBe(5)
-    expect((await collectGarbage(store, { dryRun: true })).removed.blobs).toBe(2)
+    const dry = await collectGarbage(store, { dryRun: true })
+    expect(dry).toMatchObject({ removed: { blobs: 2 }, inUse: [{ certain: true }] })
+    expect(dry.inUse![0]!.who).toContain(`pid ${build.pid}`)
     build.kill('SIGKILL')
     await build.ended
+    expect(await collectGarbage(store, { dryRun: true })).not.toHaveProperty('inUse')
     expect((await collectGarbage(store)).removed.blobs).toBe(2)
   })
 

@@ -145,6 +145,7 @@ s3Suite('the store in a bucket', ({ endpoint }) => {
       await store.putBuild(makeBuild('a build', await store.putBlob(Buffer.from('lock')), [kept]))
       const expected = { builds: 0, records: 1, blobs: 1, leftovers: 0, bytes: 5 }
       expect((await collectGarbage(store, { dryRun: true })).removed).toEqual(expected)
+      expect(await behind.paths('v1/leases/')).toEqual([])
       expect((await collectGarbage(store, { olderThanMs: 3_600_000 })).removed).toMatchObject({
         records: 0,
         blobs: 0,
@@ -210,10 +211,13 @@ s3Suite('the store in a bucket', ({ endpoint }) => {
         retryable: true,
         message: expect.stringMatching(/a build is using .* \(pid \d+ on .+, since /),
       })
+      expect(await collectGarbage(b!.store, { dryRun: true })).toMatchObject({
+        inUse: [{ who: expect.stringMatching(/^pid \d+ on /), certain: true }],
+      })
       await lease.release()
       await collectGarbage(b!.store)
 
-      const collection = await b!.store.holdings.collection(false)
+      const collection = await b!.store.holdings.collection()
       let told = ''
       const waiting = a!.store.leaseForBuild({
         onWait: (who) => {
