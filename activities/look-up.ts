@@ -83,7 +83,7 @@ class LookUpRunner implements Runner {
   answer(): LookUpAnswer {
     let bytes = 0
     const fits = ([name, value]: readonly [string, unknown]) => {
-      bytes += name.length + JSON.stringify(value).length + 10
+      bytes += Buffer.byteLength(name) + Buffer.byteLength(JSON.stringify(value)) + 10
       return bytes <= mostBytes
     }
     return {

@@ -1,14 +1,18 @@
 /** What stands before a program in the sandbox's Python. */
+import { ShardmillError } from '../errors/index.ts'
 
 /** Where Python finds the program: standard input is closed to it, and an argument could be too long. */
 export const programFd = 3
 
 export interface Limits {
-  /** Wall time until the program is killed. Default 5. */
+  /** Wall time until the program is killed: more than 0, at most 2,000,000. Default 5. */
   readonly seconds?: number
   /** Address space, data and stack, each; null for no limit. Default 256 MiB. */
   readonly memoryBytes?: number | null
 }
+
+/** Timers hold 2^31 milliseconds, and fire at once for more. */
+const mostSeconds = 2_000_000
 
 /** A file that a program writes may not grow past this. */
 const fileBytes = 64 << 20
@@ -22,6 +26,22 @@ const removed: Readonly<Record<string, string>> = {
 }
 /** Modules that cannot be imported. */
 const forbidden = ['ipdb', 'joblib', 'resource', 'psutil', 'tkinter']
+
+/** USAGE for limits that would end every program: it would look as if the programs were wrong. */
+export function checkLimits({ seconds = 5, memoryBytes = null }: Limits): void {
+  if (!(seconds > 0 && seconds <= mostSeconds)) {
+    throw new ShardmillError(
+      'USAGE',
+      `seconds is ${seconds}, expected a number above 0 and up to ${mostSeconds}`,
+    )
+  }
+  if (memoryBytes !== null && !(Number.isSafeInteger(memoryBytes) && memoryBytes > 0)) {
+    throw new ShardmillError(
+      'USAGE',
+      `memoryBytes is ${memoryBytes}, expected a whole number from 1, or null for no limit`,
+    )
+  }
+}
 
 /**
  * Python source for `python -c`: sets the limits, removes what is dangerous, and runs the program as `__main__` in a

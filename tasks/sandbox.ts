@@ -13,7 +13,7 @@ import { join } from 'node:path'
 import type { Writable } from 'node:stream'
 import { strip } from '../stages/sources/spelling/words.ts'
 import { findPython, type PythonCommand, programEnv } from './find-python.ts'
-import { guardedRun, type Limits, programFd } from './guard.ts'
+import { checkLimits, guardedRun, type Limits, programFd } from './guard.ts'
 
 export interface RunOptions extends Limits {
   /** Ends the program; `runPython` then fails with the signal's reason. */
@@ -40,9 +40,11 @@ const keptBytes = 1 << 20
 /**
  * Runs `program` and says how it went. Whatever the program does is a result and no error.
  *
- * Errors: NOT_FOUND where there is no Python 3 (`python3` of the PATH, or SHARDMILL_PYTHON).
+ * Errors: NOT_FOUND where there is no Python 3 (`python3` of the PATH, or SHARDMILL_PYTHON), USAGE for limits that
+ * cannot be.
  */
 export async function runPython(program: string, options: RunOptions = {}): Promise<ProgramResult> {
+  checkLimits(options)
   return runWith(await findPython(works), program, options)
 }
 

@@ -150,6 +150,21 @@ sys.stdout.flush()`
     }
   })
 
+  test.each([
+    { seconds: 0 },
+    { seconds: Number.NaN },
+    { seconds: Number.POSITIVE_INFINITY },
+    { seconds: 2_000_001 },
+    { memoryBytes: 1.5 },
+    { memoryBytes: 0 },
+  ])('limits that cannot be are an error, and no failure of the program: %j', async (limits) => {
+    await expect(runPython('print(1)', limits)).rejects.toMatchObject({ code: 'USAGE' })
+  })
+
+  test('a program may have days', async () => {
+    expect(await runPython('print(1)', { seconds: 2_000_000 })).toMatchObject({ success: true })
+  })
+
   test('an abort ends it', async () => {
     const abort = new AbortController()
     const run = runPython('import time; time.sleep(600)', { seconds: 600, signal: abort.signal })
