@@ -38,6 +38,8 @@ export const pagesAtOnce = 8
 export const pageOfFiles = 16
 export const pageOfPartitions = 64
 export const pageOfShards = 64
+/** Of partitions with bad rows: their files' names and digests, some hundred bytes each. */
+export const pageOfRejects = 1_000
 /** More pages than this would weigh on the history of the one who waits for them: pages grow instead. */
 const mostPages = 500
 

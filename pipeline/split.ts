@@ -2,6 +2,7 @@
 import {
   number,
   pageOfFiles,
+  pageOfRejects,
   pageOfShards,
   pagesAtOnce,
   pagesOf,
@@ -84,11 +85,9 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
     SourceResult,
     'label' | 'task' | 'rejected'
   >[]
-  const rejects = await run.each(built, built.length, async (source, i): Promise<Long<Labelled<Reject>>> => {
-    if (lengthOf(source.rejects) === 0) return []
-    const items = await run.slice(source.rejects, 0, lengthOf(source.rejects))
-    return items.map((reject) => ({ label: sources[i]!.label, ...reject }))
-  })
+  const rejects = await run.each(built, built.length, (source, i) =>
+    labelled(source.rejects, sources[i]!.label, run),
+  )
   return {
     split,
     conversations: number(shuffled, 'conversations'),
@@ -105,6 +104,18 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
     rejects: await run.pack(rejects),
     fingerprints: shuffled.outputs['fingerprints']!.digest,
   }
+}
+
+/** A source's rejects with its label; read a page at a time, since a long list is no message. */
+async function labelled(
+  rejects: Long<Reject>,
+  label: string,
+  run: Runner,
+): Promise<readonly Labelled<Reject>[]> {
+  const pages = await run.each(pagesOf(lengthOf(rejects), pageOfRejects), pagesAtOnce, ({ first, end }) =>
+    run.slice(rejects, first, end),
+  )
+  return pages.flat().map((reject) => ({ label, ...reject }))
 }
 
 export const splitPart: Part<SplitArgs, SplitOutline> = { name: 'buildSplit', run: buildSplit }

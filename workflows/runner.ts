@@ -16,7 +16,7 @@ import {
 } from '@temporalio/workflow'
 import type { LookUpAnswer } from '../activities/types.ts'
 import { ShardmillError } from '../errors/index.ts'
-import { inlineList } from '../pipeline/passing.ts'
+import { inlineList, inMessages } from '../pipeline/passing.ts'
 import {
   type BuildEvent,
   isStored,
@@ -28,6 +28,7 @@ import {
   type Runner,
   type StageCall,
   type StageResult,
+  type StoredList,
   stages,
 } from '../pipeline/stage.ts'
 import type { Digest, Json } from '../store/types.ts'
@@ -177,8 +178,16 @@ export class WorkflowRunner {
     return (await this.inSlot(() => this.storeList(lists, 'list of token blocks'))).list
   }
 
-  private storeList(lists: readonly Long<Json>[], summary: string) {
-    return this.activities.store.storeList.executeWithOptions({ summary }, [{ lists }])
+  /** What is too much for one message is stored run by run, and then the runs as one list. */
+  private async storeList(lists: readonly Long<Json>[], summary: string): Promise<StoredList> {
+    const store = (some: readonly Long<Json>[]) =>
+      this.activities.store.storeList.executeWithOptions({ summary }, [{ lists: some }])
+    const messages = inMessages(lists)
+    if (messages.length === 1) return store(lists)
+    // One after the other: what a workflow asks for at once travels in one message, too.
+    const runs: StoredList[] = []
+    for (const message of messages) runs.push(await store(message))
+    return this.storeList(runs, summary)
   }
 
   /** A run that only met what was cached has not come further: the next one gets more room. */
