@@ -5,7 +5,10 @@ import { type ErrorCode, isShardmillError, ShardmillError } from '../errors/inde
 /** Not mended by trying the same again: the workflow goes back to the stage that makes the blob. */
 const damaged: ReadonlySet<ErrorCode> = new Set(['CORRUPT_BLOB', 'MISSING_BLOB'])
 
-/** Trouble that is still there after so many attempts is shown to the user. Lost workers do not count as trouble. */
+/**
+ * Trouble that is still there after so many attempts is shown to the user. Attempts that lost their worker are counted by
+ * the server, too, but never end a build by themselves: they report nothing.
+ */
 const mostAttempts = 5
 
 /** What an activity throws for an error: same code, same message, the facts as details. */

@@ -11,7 +11,14 @@
 import { ShardmillError } from '../errors/index.ts'
 import { badCard, isMapping, readCard, typeName } from './data-files/card.ts'
 import { compileGlob, isPattern } from './data-files/glob.ts'
-import { baseName, compareCodePoints, hasDataExtension, ofFormat, voteFormat } from './data-files/kinds.ts'
+import {
+  baseName,
+  compareCodePoints,
+  hasDataExtension,
+  ofFormat,
+  startingWith,
+  voteFormat,
+} from './data-files/kinds.ts'
 
 export { isMapping, readCard } from './data-files/card.ts'
 export { compareCodePoints } from './data-files/kinds.ts'
@@ -286,7 +293,9 @@ function match(listing: readonly string[], dir: string, pattern: string, config?
   }
   const hidden = count(full, isHidden)
   const special = count(parent(full), isSpecial)
-  return listing.filter(
+  // What all matches begin with: of a listing in order only a run is looked at, so that many patterns are no burden.
+  const start = /^[^*?[]*/.exec(full)![0]
+  return startingWith(listing, start).filter(
     (path) =>
       matches(path) &&
       (!NEVER_DATA.has(baseName(path)) || baseName(path) === baseName(full)) &&

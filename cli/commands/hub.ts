@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { startHubServer } from '../../hub/server/index.ts'
+import { cleanText } from '../clean-text.ts'
 import type { CommandContext } from '../run.ts'
 import { wholeNumber } from '../settings.ts'
 
@@ -19,7 +20,7 @@ export async function hubCommand(
     host,
     warm: true,
     ...(token === undefined || token === '' ? {} : { token }),
-    ...(context.verbose ? { log: (line: string) => process.stderr.write(`${line}\n`) } : {}),
+    ...(context.verbose ? { log: (line: string) => process.stderr.write(`${cleanText(line)}\n`) } : {}),
   })
   process.stdout.write(`${server.url}\n`)
   if (!context.quiet)

@@ -120,6 +120,25 @@ export function compareCodePoints(a: string, b: string): number {
   return a.length - b.length
 }
 
+/** Those of `sorted` (by code point) that begin with `start`. */
+export function startingWith(sorted: readonly string[], start: string): readonly string[] {
+  if (start === '') return sorted
+  const firstThat = (from: number, isPast: (path: string) => boolean) => {
+    let [low, high] = [from, sorted.length]
+    while (low < high) {
+      const middle = (low + high) >> 1
+      if (isPast(sorted[middle]!)) high = middle
+      else low = middle + 1
+    }
+    return low
+  }
+  const first = firstThat(0, (path) => compareCodePoints(path, start) >= 0)
+  return sorted.slice(
+    first,
+    firstThat(first, (path) => !path.startsWith(start)),
+  )
+}
+
 export function baseName(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1)
 }

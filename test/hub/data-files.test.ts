@@ -136,6 +136,20 @@ test('100,000 files are sorted out', () => {
   expect(config!.splits[0]!.files).toHaveLength(100_000)
 })
 
+test('20,000 files in as many splits, with and without a card', () => {
+  const names = Array.from({ length: 20_000 }, (_, i) => `s${i}`)
+  const files = names.map((name) => `data/${name}-00000-of-00001.parquet`)
+  const splits = [...names].sort(compareCodePoints).map((name) => ({
+    name,
+    files: [`data/${name}-00000-of-00001.parquet`],
+  }))
+  expect(findDataFiles(files, undefined).configs[0]!.splits).toEqual(splits)
+  const listed = names.map((name) => `  - {split: ${name}, path: data/${name}-*}\n`)
+  const readme = `---\nconfigs:\n- config_name: x\n  data_files:\n${listed.join('')}---\n`
+  const { configs } = findDataFiles(files, readme)
+  expect(configs[0]!.splits.slice().sort((a, b) => compareCodePoints(a.name, b.name))).toEqual(splits)
+})
+
 test('strings compare by code point', () => {
   const sorted = ['\u{1f600}', '\uff5e', 'b', 'a\u{1f600}', 'a', '', '\ud7ff', '\ue000']
   expect(sorted.sort(compareCodePoints)).toEqual([
