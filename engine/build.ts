@@ -9,6 +9,8 @@ import { createHub, type Hub } from '../hub/client/hub.ts'
 import { hubSettings } from '../hub/client/settings.ts'
 import { assertUsableOutput } from '../output/folder.ts'
 import type { Output } from '../output/manifest.ts'
+import type { PublishOptions } from '../output/publish.ts'
+import { Staging } from '../output/staging.ts'
 import { buildDataset } from '../pipeline/build.ts'
 import type { Lock } from '../pipeline/lock.ts'
 import type { BuildResult } from '../pipeline/results.ts'
@@ -71,6 +73,8 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
     pool ??= createStagePool(options.store, options.sharedThreads ?? options.threads)
     return pool
   }
+  const copyOut = async (blob: Digest, path: string) => (await makePool()).copyOut(blob, path, options.signal)
+  const staging = new Staging(options.out, copyOut)
   const ran = new Set<Digest>()
   try {
     await store.leaseForBuild({
@@ -98,9 +102,12 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
           hub,
           signal: options.signal,
           observer: options.observer,
+          onVerified: (files) => {
+            for (const file of files) staging.add(file)
+          },
         })
         try {
-          return await buildOnce(lock, runner, store, ran, options, makePool)
+          return await buildOnce(lock, runner, store, ran, options, { copyOut, staging })
         } finally {
           for (const key of runner.ran) ran.add(key)
         }
@@ -110,7 +117,9 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
       }
     }
   } finally {
+    const staged = staging.close()
     await pool?.close()
+    await staged
     // With its leases.
     await store.close()
   }
@@ -122,14 +131,14 @@ async function buildOnce(
   store: ManagedStore,
   ranBefore: ReadonlySet<Digest>,
   options: BuildOptions,
-  pool: () => Promise<StagePool>,
+  publishing: Pick<PublishOptions, 'copyOut' | 'staging'>,
 ): Promise<BuildOutcome> {
   const result = await buildDataset(lock, runner)
   const { output, published } = await finishBuild(lock, result, runner, {
     store,
     out: options.out,
     signal: options.signal,
-    copyOut: async (blob, path) => (await pool()).copyOut(blob, path, options.signal),
+    ...publishing,
     ...(options.recheck === undefined ? {} : { recheck: options.recheck }),
     ...(options.onPublish === undefined ? {} : { onProgress: options.onPublish }),
   })

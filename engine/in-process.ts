@@ -42,6 +42,8 @@ export interface InProcessOptions {
   readonly hub: () => Hub
   readonly signal: AbortSignal
   readonly observer: BuildObserver
+  /** Told of the files of every shard that was verified here, and not found to have been. */
+  readonly onVerified?: (files: readonly Digest[]) => void
 }
 
 export class InProcessRunner extends LocalRunner {
@@ -115,6 +117,7 @@ export class InProcessRunner extends LocalRunner {
         this.records.set(key, record)
         this.ran.add(key)
         if (call.stage === 'format') this.remember(record)
+        if (call.stage === 'verify') this.tellVerified(call)
         observer.finished(call, record)
         return record
       } catch (error) {
@@ -131,6 +134,11 @@ export class InProcessRunner extends LocalRunner {
     const { conversations } = call.inputs
     const size = conversations === undefined ? undefined : this.sizes.get(conversations)
     return this.cpu.run(call.stage, size ?? 0, work)
+  }
+
+  private tellVerified({ inputs }: StageCall): void {
+    const { segment: _, ...files } = inputs
+    this.options.onVerified?.(Object.values(files))
   }
 
   private remember({ outputs }: StageRecord): void {

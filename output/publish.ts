@@ -2,10 +2,8 @@
  * Puts a build's files into the output folder: whole or not at all. Everything is written to a folder beside it,
  * made durable, and then takes its name.
  */
-import { randomBytes } from 'node:crypto'
-import { open, readdir, readFile, realpath, rename, rm, stat } from 'node:fs/promises'
-import { hostname } from 'node:os'
-import { basename, dirname, join, resolve } from 'node:path'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { copyOut, writeNewFile } from '../stages/copy-out.ts'
 import { makeFolder } from '../store/fs-calls.ts'
@@ -14,6 +12,8 @@ import { fileDigest } from './file-digest.ts'
 import { inspectOutputFolder } from './folder.ts'
 import { manifestName, type Output, type OutputFile, provenanceName } from './manifest.ts'
 import { encodeProvenance, readProvenanceFile } from './provenance.ts'
+import { removeLeftovers, siblingName, targetOf } from './siblings.ts'
+import type { Staging } from './staging.ts'
 
 export interface PublishOptions {
   readonly store: Store
@@ -23,6 +23,8 @@ export interface PublishOptions {
   readonly recheck?: boolean
   /** Writes a blob to a new file, checked and durable: in another thread, say (default: here). */
   readonly copyOut?: (blob: Digest, path: string) => Promise<void>
+  /** What has been written already. */
+  readonly staging?: Staging
 }
 
 /** Files written at a time. */
@@ -34,8 +36,7 @@ export async function publish(
   output: Output,
   options: PublishOptions,
 ): Promise<'written' | 'unchanged'> {
-  // Behind a symbolic link, the folder it leads to is the one to replace.
-  const target = await realpath(dir).catch(() => resolve(dir))
+  const target = await targetOf(dir)
   try {
     await removeLeftovers(target)
     const found = await inspectOutputFolder(target)
@@ -48,7 +49,7 @@ export async function publish(
 }
 
 async function replace(target: string, output: Output, options: PublishOptions): Promise<void> {
-  const { store, signal } = options
+  const { store, signal, staging } = options
   const copy = options.copyOut ?? ((blob, path) => copyOut(store, blob, path, { signal }))
   const fresh = siblingName(target, 'new')
   await makeFolder(fresh)
@@ -66,8 +67,9 @@ async function replace(target: string, output: Output, options: PublishOptions):
       for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
         signal.throwIfAborted()
         const path = join(fresh, file.path)
-        if ('blob' in file) await copy(file.blob, path)
-        else await writeNewFile(path, [file.content], { signal })
+        if ('blob' in file) {
+          if (!(await staging?.take(file.blob, path))) await copy(file.blob, path)
+        } else await writeNewFile(path, [file.content], { signal })
         report(file.bytes)
       }
     }
@@ -146,39 +148,6 @@ async function syncFolder(dir: string): Promise<void> {
       throw error
   } finally {
     await folder.close()
-  }
-}
-
-const leftover = /^\.(?<base>.+)\.shardmill-(?:new|old)-(?<host>[0-9a-f]+)-(?<pid>\d+)-[0-9a-f]{16}$/
-
-function siblingName(target: string, kind: 'new' | 'old'): string {
-  return join(
-    dirname(target),
-    `.${basename(target)}.shardmill-${kind}-${hostTag()}-${process.pid}-${randomBytes(8).toString('hex')}`,
-  )
-}
-
-/** Folders that a killed publish of the same target left beside it, on this host. */
-async function removeLeftovers(target: string): Promise<void> {
-  const names = await readdir(dirname(target)).catch(() => [])
-  for (const name of names) {
-    const { base, host, pid } = leftover.exec(name)?.groups ?? {}
-    if (base !== basename(target) || host !== hostTag() || pid === undefined || isAlive(Number(pid))) continue
-    await rm(join(dirname(target), name), { recursive: true, force: true })
-  }
-}
-
-function hostTag(): string {
-  return Buffer.from(hostname()).toString('hex').slice(0, 24) || '0'
-}
-
-function isAlive(pid: number): boolean {
-  if (pid === process.pid) return true
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
   }
 }
 

@@ -1,11 +1,15 @@
 /** Files of the output, written where they will stay: new, whole and durable. */
 import { constants } from 'node:fs'
-import { copyFile, type FileHandle, open, rm } from 'node:fs/promises'
+import { copyFile, open, rm } from 'node:fs/promises'
 import type { Digest, Store } from '../store/types.ts'
+import { NewFile } from './new-file.ts'
+
+/** Smaller files are written through the page cache. */
+const leastDirect = 1 << 20
 
 export interface WriteOptions {
   readonly signal?: AbortSignal | undefined
-  /** Told when all is written and only the disk is waited for. */
+  /** Told once there is little to compute, and the disk is waited for. */
   readonly onWritten?: () => void
 }
 
@@ -20,7 +24,15 @@ export async function copyOut(
   { hashedAs, ...options }: WriteOptions & { readonly hashedAs?: string | undefined } = {},
 ): Promise<void> {
   if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) options.onWritten?.()
-  else await writeNewFile(path, store.readBlob(blob, { reuse: true, hashedAs }), options)
+  else {
+    const direct = ((await store.statBlob(blob)) ?? 0) >= leastDirect
+    // With nothing to hash, nearly all of it is waiting.
+    const waiting = direct && hashedAs !== undefined
+    if (waiting) options.onWritten?.()
+    const { signal, onWritten } = options
+    const content = store.readBlob(blob, { reuse: true, hashedAs })
+    await writeNewFile(path, content, { signal, direct, ...(waiting || !onWritten ? {} : { onWritten }) })
+  }
 }
 
 /** False where this is no file system that clones, or the blob is not what was hashed: then it has to be read. */
@@ -50,25 +62,21 @@ async function clone(store: Store, blob: Digest, path: string, hashedAs: string)
   return false
 }
 
-/** A chunk is used up before the next one is asked for. */
+/** A chunk is used up before the next one is asked for. `direct`: past the page cache, see NewFile. */
 export async function writeNewFile(
   path: string,
   content: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
-  { signal, onWritten }: WriteOptions = {},
+  { signal, onWritten, direct = false }: WriteOptions & { readonly direct?: boolean } = {},
 ): Promise<void> {
-  const file = await open(path, constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL, 0o644)
+  const file = await NewFile.create(path, direct)
   try {
     for await (const chunk of content) {
       signal?.throwIfAborted()
-      await writeAll(file, chunk)
+      await file.write(chunk)
     }
     onWritten?.()
     await file.sync()
   } finally {
     await file.close()
   }
-}
-
-async function writeAll(file: FileHandle, chunk: Uint8Array): Promise<void> {
-  for (let done = 0; done < chunk.length; ) done += (await file.write(chunk, done)).bytesWritten
 }

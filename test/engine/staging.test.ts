@@ -1,0 +1,57 @@
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { Staging } from '../../output/staging.ts'
+import type { Digest } from '../../store/types.ts'
+
+let folder: string
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'shardmill-staging-'))
+})
+afterEach(() => rmSync(folder, { recursive: true, force: true }))
+
+const blob = (name: string) => name as Digest
+const write = (digest: Digest, path: string) => writeFile(path, `content of ${digest}`, { flag: 'wx' })
+
+test('a staged file takes its place once; what nobody takes is removed', async () => {
+  const staging = new Staging(join(folder, 'out'), write)
+  for (const name of ['a', 'b', 'a', 'c']) staging.add(blob(name))
+  expect(await staging.take(blob('a'), join(folder, 'first'))).toBe(true)
+  expect(await staging.take(blob('a'), join(folder, 'second'))).toBe(false)
+  expect(await staging.take(blob('never added'), join(folder, 'third'))).toBe(false)
+  await staging.close()
+  expect(readdirSync(folder)).toEqual(['first'])
+  expect(readFileSync(join(folder, 'first'), 'utf8')).toBe('content of a')
+})
+
+test('a file that cannot be written is left to publishing, and the next ones are written', async () => {
+  const staging = new Staging(join(folder, 'out'), async (digest, path) => {
+    if (digest === 'bad') throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
+    await write(digest, path)
+  })
+  for (const name of ['bad', 'good']) staging.add(blob(name))
+  expect(await staging.take(blob('bad'), join(folder, 'bad'))).toBe(false)
+  expect(await staging.take(blob('good'), join(folder, 'good'))).toBe(true)
+  await staging.close()
+  expect(readdirSync(folder)).toEqual(['good'])
+})
+
+test('once closed it writes nothing more, and it makes no folder above the output', async () => {
+  const begun: Digest[] = []
+  const staging = new Staging(join(folder, 'out'), async (digest, path) => {
+    begun.push(digest)
+    await write(digest, path)
+  })
+  for (const name of ['a', 'b', 'c']) staging.add(blob(name))
+  await staging.close()
+  expect(begun.length).toBeLessThan(3)
+  expect(readdirSync(folder)).toEqual([])
+
+  const below = new Staging(join(folder, 'not', 'there', 'out'), write)
+  below.add(blob('a'))
+  expect(await below.take(blob('a'), join(folder, 'a'))).toBe(false)
+  await below.close()
+  expect(existsSync(join(folder, 'not'))).toBe(false)
+})
