@@ -24,7 +24,15 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const set = settings.map((setting) => applySetting(value as Record<string, unknown>, setting))
 
   const parsed = recipeSchema.safeParse(value)
-  if (parsed.success) return parsed.data
+  if (parsed.success) {
+    const dropped = protoIn(value)
+    if (dropped === undefined) return parsed.data
+    const line = lineOf(document, dropped, lines)
+    throw new ShardmillError('RECIPE', `${shownPath(dropped)}: is no name`, {
+      at: { file, ...(line === undefined ? {} : { line }) },
+      hint: 'Choose another: it has a meaning of its own in JavaScript.',
+    })
+  }
   const issue = mostTelling(parsed.error.issues)
   const path = issue.path as Path
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
@@ -86,6 +94,17 @@ function toValue(document: Document, file: string): unknown {
       hint: 'Write the values out instead of using `&` and `*`.',
     })
   }
+}
+
+/** Where a name is `__proto__`: the schema drops it without a word where names are free, as those of splits are. */
+function protoIn(value: unknown): Path | undefined {
+  if (typeof value !== 'object' || value === null) return undefined
+  if (Object.hasOwn(value, '__proto__')) return ['__proto__']
+  for (const [name, inner] of Object.entries(value)) {
+    const found = protoIn(inner)
+    if (found !== undefined) return [Array.isArray(value) ? Number(name) : name, ...found]
+  }
+  return undefined
 }
 
 /** `splits.train[0].stop`. */

@@ -37,7 +37,9 @@ const queryMs = 5_000
 export async function takeSnapshot(client: Client, workflowId: string): Promise<Snapshot | undefined> {
   const root = await ask(client, workflowId)
   if (root === undefined) return undefined
-  const splits: Record<string, { totals: MutableTotals; verified: boolean; running: RunningActivity[] }> = {}
+  // Without a prototype: a split may be called `constructor`.
+  const splits: Record<string, { totals: MutableTotals; verified: boolean; running: RunningActivity[] }> =
+    Object.create(null)
   const splitOf = (name: string) => (splits[name] ??= { totals: {}, verified: false, running: [] })
   const rest = { ...root.totals } as MutableTotals
   for (const { split, totals } of root.verified) {

@@ -108,7 +108,8 @@ function configOf(lock: ShardsLock, { splits, vocabularySize, bosId }: SftResult
 
 /** Conversations by label, repeats counted; sources with one label are added up. */
 function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Record<string, number> {
-  const counts: Record<string, number> = {}
+  // Without a prototype: a label may be `constructor`.
+  const counts: Record<string, number> = Object.create(null)
   sources.forEach(({ label }, i) => {
     counts[label] = (counts[label] ?? 0) + (split.sources[i]?.conversations ?? 0)
   })

@@ -1,9 +1,12 @@
 /** Recipes: whatever is wrong with one is said with its line, the field, what was expected and the nearest right name. */
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseRecipe } from '../../recipe/parse.ts'
 import { recipeJsonSchema } from '../../recipe/schema.ts'
 import { sources } from '../../stages/sources/index.ts'
 import { change, good, refusal } from './recipes.ts'
+import { customJson, goodLines, Lab, recipeOf } from './support.ts'
 
 const templateChoice =
   'one of model, nanochat, chatml, user_assistant or a mapping with the fields jinja, config, variables'
@@ -107,6 +110,35 @@ describe('has a field that is unknown', () => {
     expect(error.message).toBe(`r.yaml, ${message}`)
     expect(error.hint).toMatch(/^Fields here: /)
     expect(error.hint).toContain(fields)
+  })
+})
+
+describe('has names that every JavaScript object knows', () => {
+  test.each([
+    ['  __proto__:\n    - { task: custom_json, path: a.jsonl }\n', 'line 10: splits.__proto__: is no name'],
+    [
+      '    - { task: messages, path: b.jsonl, roles: { __proto__: user } }\n',
+      'line 10: splits.train[1].roles.__proto__: is no name',
+    ],
+  ])('%#', (more, message) => {
+    expect(refusal(good + more)).toMatchObject({ code: 'RECIPE', message: `r.yaml, ${message}` })
+  })
+
+  test('splits and labels are counted by them', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', goodLines)
+    const names = ['constructor', 'toString', '__proto__', 'toString']
+    const train = names.map((label) => ({ ...customJson, label }))
+    const { splits } = recipeOf(train) as { splits: object }
+    const built = await lab.build(recipeOf(train, { splits: { ...splits, constructor: [customJson] } }))
+    expect(built, built.stderr).toMatchObject({ code: 0 })
+    const config = JSON.parse(readFileSync(join(lab.out, 'config.json'), 'utf8')) as Record<string, object>
+    expect(Object.entries(config['train_source_counts']!)).toEqual([
+      ['constructor', 2],
+      ['toString', 4],
+      ['__proto__', 2],
+    ])
+    expect(config['constructor_source_counts']).toEqual({ CustomJSON: 2 })
   })
 })
 
