@@ -17,12 +17,13 @@ function isUrl(location: string): boolean {
   return /^[a-z][a-z0-9+.-]+:/i.test(location)
 }
 
-export function wholeNumber(text: string, option: string, least = 0): number {
+export function wholeNumber(text: string, option: string, least = 0, most?: number): number {
   const value = Number(text)
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least) {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value) || value < least || value > (most ?? value)) {
+    const bounds = most !== undefined ? ` from ${least} to ${most}` : least > 0 ? ` of at least ${least}` : ''
     throw new ShardmillError(
       'USAGE',
-      `${option} is ${JSON.stringify(text)}, expected a whole number${least > 0 ? ` of at least ${least}` : ''}`,
+      `${option} is ${JSON.stringify(text)}, expected a whole number${bounds}`,
     )
   }
   return value
