@@ -6,7 +6,7 @@ import type { Digest } from '../store/types.ts'
 import { siblingName, targetOf } from './siblings.ts'
 
 /** Copies at a time: enough to keep a disk busy, few enough to leave the threads to the stages. */
-const lanes = 2
+const lanes = 4
 
 export class Staging {
   private readonly dir: string
