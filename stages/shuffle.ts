@@ -72,7 +72,7 @@ export const shuffle = defineStage({
         taken.push(picked)
       sources.push({
         rows: rows.count - first,
-        ...rows.figures(picked, slice.repeat),
+        ...rows.figures(first, picked, slice.repeat),
         ...(dropped === undefined ? {} : { dropped }),
       })
     }
