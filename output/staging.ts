@@ -32,7 +32,12 @@ export class Staging {
       const folder = await this.folder
       if (folder === undefined || this.closed) return undefined
       const path = join(folder, blob)
-      await this.copyOut(blob, path)
+      try {
+        await this.copyOut(blob, path)
+      } catch (error) {
+        await rm(path, { force: true }) // it takes the room that publishing will need
+        throw error
+      }
       return path
     })
     const settled = copy.catch(() => undefined)

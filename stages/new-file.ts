@@ -9,7 +9,7 @@ declare const WebAssembly: {
 
 /** What O_DIRECT wants lengths, places and addresses to be multiples of; where that does not do, EINVAL tells. */
 const blockBytes = 4096
-const pieceBytes = 4 << 20
+const pieceBytes = 1 << 20
 
 /** Memory that begins at a multiple of a block, which only WebAssembly promises; one for each file being written. */
 const spare: Uint8Array[] = []

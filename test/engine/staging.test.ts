@@ -28,11 +28,13 @@ test('a staged file takes its place once; what nobody takes is removed', async (
 
 test('a file that cannot be written is left to publishing, and the next ones are written', async () => {
   const staging = new Staging(join(folder, 'out'), async (digest, path) => {
-    if (digest === 'bad') throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
     await write(digest, path)
+    if (digest === 'bad') throw Object.assign(new Error('no space'), { code: 'ENOSPC' })
   })
   for (const name of ['bad', 'good']) staging.add(blob(name))
   expect(await staging.take(blob('bad'), join(folder, 'bad'))).toBe(false)
+  const [beside] = readdirSync(folder)
+  expect(readdirSync(join(folder, beside!))).not.toContain('bad')
   expect(await staging.take(blob('good'), join(folder, 'good'))).toBe(true)
   await staging.close()
   expect(readdirSync(folder)).toEqual(['good'])
