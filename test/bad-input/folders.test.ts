@@ -138,7 +138,7 @@ describe.concurrent('the output', () => {
   for (const fault of ['ENOSPC', 'EIO', 'EROFS']) {
     test(`fails with ${fault} while it is written`, async () => {
       const here = lab()
-      const env = { SHARDMILL_TEST_FAULT: `write:1:${fault}`, SHARDMILL_TEST_FAULT_PATH: '.shardmill-new-' }
+      const env = { SHARDMILL_TEST_FAULT: `write:*:${fault}`, SHARDMILL_TEST_FAULT_PATH: '.shardmill-new-' }
       const says = fault === 'ENOSPC' ? 'out: the disk is full' : /^out cannot be written/
       expectRefusal(await build(here, 'out', 'store', { env, node: ['--import', preload] }), {
         ...output,
@@ -149,6 +149,14 @@ describe.concurrent('the output', () => {
       expect((await build(here, 'out', 'store')).code).toBe(0)
     })
   }
+
+  test('refuses one write while the build goes on: that file is written again', async () => {
+    const here = lab()
+    const env = { SHARDMILL_TEST_FAULT: 'write:1:EIO', SHARDMILL_TEST_FAULT_PATH: '.shardmill-new-' }
+    expect((await build(here, 'out', 'store', { env, node: ['--import', preload] })).code).toBe(0)
+    expect((await shardmill(['verify', 'out'], { cwd: here.dir })).code).toBe(0)
+    expect(readdirSync(here.dir).filter((name) => name.includes('shardmill-new'))).toEqual([])
+  })
 })
 
 describe.concurrent('the store', () => {
