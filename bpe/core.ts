@@ -3,14 +3,8 @@ import { CORE_BYTES } from './core-bytes.ts'
 import type { FastTables } from './tables.ts'
 import type { Vocabulary } from './vocabulary.ts'
 
-// Node's types lack it without those of browsers.
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: unknown }
-}
-
 interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  readonly memory: WebAssembly.Memory
   readonly __heap_base: { readonly value: number }
   encode(state: number, length: number, stop: number): number
 }
@@ -25,7 +19,7 @@ const PAGE = 1 << 16
 const NUMBERS = 11
 const AREAS = 5
 
-let compiled: object | undefined
+let compiled: WebAssembly.Module | undefined
 let latest: Core | undefined
 
 /** This thread's core for the tables: the one it had last, if it is for the same. */

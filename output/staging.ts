@@ -6,7 +6,7 @@ import type { Digest } from '../store/types.ts'
 import { siblingName, targetOf } from './siblings.ts'
 
 /** Copies at a time: enough to keep a disk busy, few enough to leave the threads to the stages. */
-const lanes = 4
+const copiesAtOnce = 4
 
 export class Staging {
   private readonly dir: string
@@ -14,7 +14,7 @@ export class Staging {
   private readonly copies = new Map<Digest, Promise<string | undefined>>()
   private folder: Promise<string | undefined> | undefined
   /** The last copy of each lane. */
-  private readonly lanes: Promise<unknown>[] = Array.from({ length: lanes }, () => Promise.resolve())
+  private readonly lanes: Promise<unknown>[] = Array.from({ length: copiesAtOnce }, () => Promise.resolve())
   private closed = false
 
   /** @param copyOut writes a blob to a new file, checked and durable */
@@ -26,7 +26,7 @@ export class Staging {
   /** Begins to write a blob, once some of those before are written. What goes wrong shows when it is published. */
   add(blob: Digest): void {
     if (this.copies.has(blob)) return
-    const lane = this.copies.size % lanes
+    const lane = this.copies.size % copiesAtOnce
     const copy = this.lanes[lane]!.then(async () => {
       this.folder ??= this.makeFolder()
       const folder = await this.folder

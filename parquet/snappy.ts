@@ -2,14 +2,8 @@ import type { Decompress } from './codecs.ts'
 import { CORE_BYTES } from './core-bytes.ts'
 import { Damage } from './damage.ts'
 
-// Node's types lack it without those of browsers.
-declare const WebAssembly: {
-  readonly Module: new (bytes: Uint8Array) => object
-  readonly Instance: new (module: object) => { readonly exports: unknown }
-}
-
 interface Exports {
-  readonly memory: { readonly buffer: ArrayBuffer; grow(pages: number): number }
+  readonly memory: WebAssembly.Memory
   readonly __heap_base: { readonly value: number }
   uncompress(start: number, end: number, out: number, size: number): number
 }

@@ -23,16 +23,16 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   }
   const set = settings.map((setting) => applySetting(value as Record<string, unknown>, setting))
 
-  const parsed = recipeSchema.safeParse(value)
-  if (parsed.success) {
-    const dropped = protoIn(value)
-    if (dropped === undefined) return parsed.data
+  const dropped = protoIn(value)
+  if (dropped !== undefined && dropped.length > 1) {
     const line = lineOf(document, dropped, lines)
     throw new ShardmillError('RECIPE', `${shownPath(dropped)}: is no name`, {
       at: { file, ...(line === undefined ? {} : { line }) },
       hint: 'Choose another: it has a meaning of its own in JavaScript.',
     })
   }
+  const parsed = recipeSchema.safeParse(value)
+  if (parsed.success) return parsed.data
   const issue = mostTelling(parsed.error.issues)
   const path = issue.path as Path
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
@@ -80,7 +80,9 @@ function parseYamlText(text: string, file: string, lines: LineCounter): Document
   throw new ShardmillError(
     'RECIPE',
     why[broken.code] ?? (deep ? 'is nested too deeply' : `is not YAML: ${broken.message}`),
-    { at: { file, ...(deep ? {} : { line }) } },
+    deep
+      ? { at: { file }, hint: 'A recipe needs a handful of levels. Look for brackets that are never closed.' }
+      : { at: { file, line } },
   )
 }
 

@@ -23,16 +23,16 @@ export async function copyOut(
   path: string,
   { hashedAs, ...options }: WriteOptions & { readonly hashedAs?: string | undefined } = {},
 ): Promise<void> {
-  if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) options.onWritten?.()
-  else {
-    const direct = ((await store.statBlob(blob)) ?? 0) >= leastDirect
-    // With nothing to hash, nearly all of it is waiting.
-    const waiting = direct && hashedAs !== undefined
-    if (waiting) options.onWritten?.()
-    const { signal, onWritten } = options
-    const content = store.readBlob(blob, { reuse: true, hashedAs })
-    await writeNewFile(path, content, { signal, direct, ...(waiting || !onWritten ? {} : { onWritten }) })
+  if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) {
+    options.onWritten?.()
+    return
   }
+  const direct = ((await store.statBlob(blob)) ?? 0) >= leastDirect
+  const content = store.readBlob(blob, { reuse: true, hashedAs })
+  if (!direct || hashedAs === undefined) return writeNewFile(path, content, { ...options, direct })
+  // With nothing to hash, nearly all of it is waiting.
+  options.onWritten?.()
+  await writeNewFile(path, content, { signal: options.signal, direct })
 }
 
 /** False where this is no file system that clones, or the blob is not what was hashed: then it has to be read. */

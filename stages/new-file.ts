@@ -2,11 +2,6 @@
 import { constants } from 'node:fs'
 import { type FileHandle, open } from 'node:fs/promises'
 
-// Node's types lack it without those of browsers.
-declare const WebAssembly: {
-  readonly Memory: new (size: { readonly initial: number }) => { readonly buffer: ArrayBuffer }
-}
-
 /** What O_DIRECT wants lengths, places and addresses to be multiples of; where that does not do, EINVAL tells. */
 const blockBytes = 4096
 const pieceBytes = 1 << 20

@@ -26,15 +26,15 @@ export interface Failing {
 }
 
 /** Words of a row: all of them in half a cache line, since rows are looked at in any order. */
-const fields = 8
-const block = 0
-const tokens = 1
-const runs = 2
-const trained = 3
-const cut = 4
-const offsetWords = 5
-const fingerprintLow = 6
-const fingerprintHigh = 7
+const FIELDS = 8
+const BLOCK = 0
+const TOKENS = 1
+const RUNS = 2
+const TRAINED = 3
+const CUT = 4
+const OFFSET_WORDS = 5
+const FINGERPRINT_LOW = 6
+const FINGERPRINT_HIGH = 7
 
 /** Rows a chunk. */
 const chunkBits = 14
@@ -57,23 +57,23 @@ export class SplitRows {
     let offset = blockHeadBytes
     for (let r = 0; r < index.rows; r++) {
       const row = this.count++
-      if ((row & chunkMask) === 0) this.chunks.push(new Uint32Array(fields << chunkBits))
+      if ((row & chunkMask) === 0) this.chunks.push(new Uint32Array(FIELDS << chunkBits))
       const words = this.chunks[row >>> chunkBits]!
-      const at = (row & chunkMask) * fields
-      words[at + block] = name
-      words[at + tokens] = index.tokens[r]!
-      words[at + runs] = index.runs[r]!
-      words[at + trained] = index.trained[r]!
-      words[at + cut] = index.cut[r]!
-      words[at + offsetWords] = offset / 4
-      words[at + fingerprintLow] = index.fingerprintLow[r]!
-      words[at + fingerprintHigh] = index.fingerprintHigh[r]!
+      const at = (row & chunkMask) * FIELDS
+      words[at + BLOCK] = name
+      words[at + TOKENS] = index.tokens[r]!
+      words[at + RUNS] = index.runs[r]!
+      words[at + TRAINED] = index.trained[r]!
+      words[at + CUT] = index.cut[r]!
+      words[at + OFFSET_WORDS] = offset / 4
+      words[at + FINGERPRINT_LOW] = index.fingerprintLow[r]!
+      words[at + FINGERPRINT_HIGH] = index.fingerprintHigh[r]!
       offset += recordBytes(index.tokens[r]!, index.runs[r]!, index.width)
     }
   }
 
   private field(row: number, field: number): number {
-    return this.chunks[row >>> chunkBits]![(row & chunkMask) * fields + field]!
+    return this.chunks[row >>> chunkBits]![(row & chunkMask) * FIELDS + field]!
   }
 
   /** Sums over the rows from `first` on, of which `picked` are taken, each once. */
@@ -84,11 +84,11 @@ export class SplitRows {
       // All of them are faster in the order they lie in.
       const row = all ? first + i : picked[i]!
       const words = this.chunks[row >>> chunkBits]!
-      const at = (row & chunkMask) * fields
-      sum.tokens += words[at + tokens]!
-      sum.trainedTokens += words[at + trained]!
-      sum.truncated += words[at + cut]!
-      if (words[at + trained] === 0) sum.untrained++
+      const at = (row & chunkMask) * FIELDS
+      sum.tokens += words[at + TOKENS]!
+      sum.trainedTokens += words[at + TRAINED]!
+      sum.truncated += words[at + CUT]!
+      if (words[at + TRAINED] === 0) sum.untrained++
     }
     return {
       conversations: picked.length * repeat,
@@ -108,8 +108,8 @@ export class SplitRows {
     let untrained = 0
     let long = 0
     const kept = picked.filter((row) => {
-      if (tooLong === 'drop' && this.field(row, cut) === 1) long++
-      else if (onUntrained === 'drop' && this.field(row, trained) === 0) untrained++
+      if (tooLong === 'drop' && this.field(row, CUT) === 1) long++
+      else if (onUntrained === 'drop' && this.field(row, TRAINED) === 0) untrained++
       else return true
       return false
     })
@@ -120,9 +120,9 @@ export class SplitRows {
   failing(picked: Uint32Array, { onUntrained, tooLong, repeat }: Policies): Failing | undefined {
     if (repeat === 0 || (onUntrained !== 'fail' && tooLong !== 'fail')) return undefined
     for (const row of picked) {
-      if (tooLong === 'fail' && this.field(row, cut) === 1)
+      if (tooLong === 'fail' && this.field(row, CUT) === 1)
         return { row, why: 'has more tokens than maxSeqLen', field: 'tooLong' }
-      if (onUntrained === 'fail' && this.field(row, trained) === 0)
+      if (onUntrained === 'fail' && this.field(row, TRAINED) === 0)
         return { row, why: 'has no trained token', field: 'onUntrained' }
     }
     return undefined
@@ -130,7 +130,7 @@ export class SplitRows {
 
   /** The index blob that a row is in, and its number there. */
   placeOf(row: number): { index: Digest; at: number } {
-    const name = this.field(row, block)
+    const name = this.field(row, BLOCK)
     return { index: this.blocks[name]!.index, at: row - this.blockFirst[name]! }
   }
 
@@ -148,7 +148,7 @@ export class SplitRows {
     const next = () => {
       if (at === order.length) return undefined
       const row = order[at++]!
-      return { row, tokens: this.field(row, tokens) }
+      return { row, tokens: this.field(row, TOKENS) }
     }
     let places: number[] = []
     let total = 0
@@ -172,8 +172,8 @@ export class SplitRows {
     for (let first = 0; first < order.length; ) {
       let end = first
       let total = 0
-      do total += this.field(order[end++]!, tokens)
-      while (end < order.length && total + this.field(order[end]!, tokens) <= shardTokens)
+      do total += this.field(order[end++]!, TOKENS)
+      while (end < order.length && total + this.field(order[end]!, TOKENS) <= shardTokens)
       yield this.segment(order.subarray(first, end), total, 0)
       first = end
     }
@@ -186,9 +186,9 @@ export class SplitRows {
     while (first < order.length) {
       let filled = -skip
       let end = first
-      while (end < order.length && filled < shardTokens) filled += this.field(order[end++]!, tokens)
+      while (end < order.length && filled < shardTokens) filled += this.field(order[end++]!, TOKENS)
       const total = Math.min(filled, shardTokens)
-      const nextSkip = filled > shardTokens ? this.field(order[end - 1]!, tokens) - (filled - shardTokens) : 0
+      const nextSkip = filled > shardTokens ? this.field(order[end - 1]!, TOKENS) - (filled - shardTokens) : 0
       yield this.segment(order.subarray(first, end), total, skip)
       first = nextSkip > 0 ? end - 1 : end
       skip = nextSkip
@@ -210,8 +210,8 @@ export class SplitRows {
     let end = 0
     for (let row = 0; row < this.count; row++) {
       if (taken[row] === 0) continue
-      words[end++] = this.field(row, fingerprintLow)
-      words[end++] = this.field(row, fingerprintHigh)
+      words[end++] = this.field(row, FINGERPRINT_LOW)
+      words[end++] = this.field(row, FINGERPRINT_HIGH)
     }
     all.sort()
     let kept = 0
@@ -243,14 +243,14 @@ export class SplitRows {
     for (let i = 0; i < places; i++) {
       const row = rows[i]!
       const words = this.chunks[row >>> chunkBits]!
-      const at = (row & chunkMask) * fields
-      columns.block[i] = words[at + block]!
+      const at = (row & chunkMask) * FIELDS
+      columns.block[i] = words[at + BLOCK]!
       columns.row[i] = row
-      columns.offsetWords[i] = words[at + offsetWords]!
-      columns.tokens[i] = words[at + tokens]!
-      columns.runs[i] = words[at + runs]!
-      columns.fingerprintLow[i] = words[at + fingerprintLow]!
-      columns.fingerprintHigh[i] = words[at + fingerprintHigh]!
+      columns.offsetWords[i] = words[at + OFFSET_WORDS]!
+      columns.tokens[i] = words[at + TOKENS]!
+      columns.runs[i] = words[at + RUNS]!
+      columns.fingerprintLow[i] = words[at + FINGERPRINT_LOW]!
+      columns.fingerprintHigh[i] = words[at + FINGERPRINT_HIGH]!
     }
     // Only the blocks this shard needs are named, in the order of the split, so that a segment is its own world.
     const nameOf = new Int32Array(this.blocks.length).fill(-1)

@@ -124,6 +124,11 @@ describe('has names that every JavaScript object knows', () => {
     expect(refusal(good + more)).toMatchObject({ code: 'RECIPE', message: `r.yaml, ${message}` })
   })
 
+  test('the only split, too', () => {
+    const message = 'r.yaml, line 8: splits.__proto__: is no name'
+    expect(refusal(change('train:', '__proto__:'))).toMatchObject({ code: 'RECIPE', message })
+  })
+
   test('splits and labels are counted by them', async () => {
     const lab = new Lab()
     lab.write('a.jsonl', goodLines)
