@@ -1,6 +1,8 @@
 /** A build is cancelled while each of its stages runs: it stops, leaves nothing half-made, and a later one goes on. */
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Client } from '@temporalio/client'
 import { expect, test } from 'vitest'
 import { goldenRecipe, json, outputOf, recordsOf } from '../e2e/cli.ts'
 import { buildHere, expectWhole } from '../e2e/in-process.ts'
@@ -77,8 +79,32 @@ suiteWithServer('cancel', (on) => {
     expect(again.id).toBe(id)
     await on.client.workflow.getHandle(id).result()
     expect(outputOf(at.out)).toEqual(reference.output)
-    const { events } = await on.client.workflow.getHandle(id).fetchHistory()
-    expect(events?.some((event) => event.startChildWorkflowExecutionFailedEventAttributes != null)).toBe(true)
+    await stopWorker(worker)
+  }, 120_000)
+
+  test('a part’s name that an earlier run still holds is waited for', async () => {
+    const recipe = goldenRecipe({ shardTokens: 1_500 })
+    const reference = await on.inProcess(recipe)
+    const at = on.bench(recipe)
+    const { id } = await on.submit(at)
+    const build = on.client.workflow.getHandle(id)
+    await build.terminate('no worker has seen it')
+    const holder = await on.client.workflow.start('holdsTheName', {
+      workflowId: `${id}/val`,
+      taskQueue: 'no worker is here',
+    })
+    const worker = await on.worker(at)
+    await on.submit(at)
+    while (!(await refusedChildOf(on.client, id))) await pause(200)
+    await holder.terminate('it has ended')
+    await build.result()
+    expect(outputOf(at.out)).toEqual(reference.output)
     await stopWorker(worker)
   }, 120_000)
 })
+
+/** Whether a child of a build could not be started because its name was held. */
+async function refusedChildOf(client: Client, id: string): Promise<boolean> {
+  const { events } = await client.workflow.getHandle(id).fetchHistory()
+  return events?.some((event) => event.startChildWorkflowExecutionFailedEventAttributes != null) ?? false
+}
