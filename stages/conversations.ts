@@ -244,7 +244,7 @@ export async function* readConversations(
   digest: Digest,
   hashedAs?: string,
 ): AsyncGenerator<ConversationFrame> {
-  const cursor = new BlobCursor(store.readBlob(digest, { reuse: true, hashedAs }), digest)
+  const cursor = new BlobCursor(store.readBlob(digest, { reuse: true, hashedAs, last: true }), digest)
   try {
     yield* framesOf(cursor, digest)
   } finally {

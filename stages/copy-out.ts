@@ -28,7 +28,7 @@ export async function copyOut(
     return
   }
   const direct = ((await store.statBlob(blob)) ?? 0) >= leastDirect
-  const content = store.readBlob(blob, { reuse: true, hashedAs })
+  const content = store.readBlob(blob, { reuse: true, hashedAs, last: true })
   if (!direct || hashedAs === undefined) return writeNewFile(path, content, { ...options, direct })
   // With nothing to hash, nearly all of it is waiting.
   options.onWritten?.()

@@ -26,6 +26,7 @@ import {
 } from './fs-calls.ts'
 import { naming } from './fs-errors.ts'
 import type { Layout } from './layout.ts'
+import { dropFromPageCache } from './page-cache.ts'
 import type { BlobRef, BlobWriter, Digest, ReadOptions } from './types.ts'
 
 /** Small chunks are gathered to writes of this size. */
@@ -211,7 +212,7 @@ export async function openBlobFile(
 export async function* readBlobFile(
   layout: Layout,
   digest: Digest,
-  { reuse = false, hashedAs }: ReadOptions = {},
+  { reuse = false, hashedAs, last = false }: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { handle, size } = await naming(layout.root, () => openBlobFile(layout, digest))
   const free: Uint8Array[] = []
@@ -265,6 +266,7 @@ export async function* readBlobFile(
     await reading?.catch(() => undefined)
     for (const buffer of scratch) giveBack(buffer)
     await closeQuietly(handle)
+    if (last) dropFromPageCache(layout.blob(digest))
   }
 }
 

@@ -80,6 +80,8 @@ export interface ReadOptions {
    * reads it need not hash it again.
    */
   readonly hashedAs?: string | undefined
+  /** Nobody will read it again soon: a local file need not stay in the page cache. */
+  readonly last?: boolean
 }
 
 export interface Store {

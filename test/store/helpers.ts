@@ -155,7 +155,7 @@ export function compileStore(): Promise<string> {
           outDir: join(out, 'js'),
           typeRoots: [join(ROOT, 'node_modules/@types')],
         },
-        include: [join(ROOT, 'store/**/*.ts')],
+        include: [join(ROOT, 'store/**/*.ts'), join(ROOT, 'memory/*.d.ts')],
         exclude: [],
       }),
     )
