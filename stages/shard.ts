@@ -13,7 +13,7 @@ import { defineStage, input, paramsOf, together } from './define-stage.ts'
 import { type Dtype, tokenWidth, type Values, type Window } from './outputs/define-output.ts'
 import { outputFormatOf } from './outputs/index.ts'
 import { decodeSegment, type Segment } from './segment.ts'
-import { fingerprint, recordBytes } from './token-block.ts'
+import { blockHead, blockHeadBytes, fingerprint, recordBytes } from './token-block.ts'
 
 interface Params {
   readonly dtype: Dtype
@@ -53,7 +53,10 @@ export const shard = defineStage({
       }
     }
     try {
-      for (const { tokens } of segment.blocks) files.push(openSync(await store.localFile(tokens), 'r'))
+      for (const { tokens } of segment.blocks) {
+        files.push(openSync(await store.localFile(tokens), 'r'))
+        checkHead(files.at(-1)!, tokens, segment.width)
+      }
       for (const { role } of format.files) writers[role] = await store.createBlob()
       const content = { dtype, bosId, tokens: segment.total, lengths: segment.tokens, windows }
       await format.write(content, writers, options)
@@ -72,6 +75,21 @@ export const shard = defineStage({
     }
   },
 })
+
+/** Rows have fingerprints; what stands before them has not. */
+function checkHead(file: number, digest: Digest, width: 2 | 4): void {
+  const head = Buffer.alloc(blockHeadBytes)
+  readSync(file, head, 0, blockHeadBytes, 0)
+  if (!head.equals(blockHead(width))) {
+    throw new ShardmillError(
+      'CORRUPT_BLOB',
+      `blob ${digest} is damaged: it does not begin as a token block`,
+      {
+        details: { digest },
+      },
+    )
+  }
+}
 
 /** Places `first` to `first + count`, by block and offset. */
 function asTheyLie(segment: Segment, first: number, count: number): Uint32Array {

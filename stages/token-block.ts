@@ -36,6 +36,14 @@ export interface TokenIndex {
   readonly fingerprintHigh: Uint32Array
 }
 
+/** What a block begins with. */
+export function blockHead(width: 2 | 4): Buffer {
+  const head = Buffer.alloc(blockHeadBytes)
+  head.write(blockMagic, 'latin1')
+  head.writeUInt32LE(width, 8)
+  return head
+}
+
 /** Bytes of a row's record. */
 export function recordBytes(tokens: number, runs: number, width: number): number {
   return ((tokens * width + 3) & ~3) + 4 * runs
@@ -201,9 +209,7 @@ export class TokenBlockWriter {
   constructor(writer: BlobWriter, width: 2 | 4) {
     this.writer = writer
     this.width = width
-    this.memory.bytes.set(Buffer.from(blockMagic, 'latin1'), 0)
-    this.words[2] = width
-    this.words[3] = 0
+    this.memory.bytes.set(blockHead(width))
   }
 
   /** Appends a conversation; `flushIfFull` after it. */

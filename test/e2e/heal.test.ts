@@ -216,6 +216,20 @@ describe(`a damaged blob (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
     })
   }
 
+  test('tokenize tokens: a bit before its first row flipped, unnoticed', async () => {
+    const on = copyOfBench()
+    const damaged = kinds().find(({ name }) => name === 'tokenize tokens')!
+    const path = blobPath(on.store, damaged.digest)
+    const bytes = readFileSync(path)
+    bytes[13]! ^= 1
+    rewrite(path, bytes)
+    forceUse(on, [damaged])
+    const { code, stderr } = await runOn(on)
+    expect(code, stderr).toBe(0)
+    expect(stderr).toContain(damaged.digest)
+    expect(outputOf(on.out)).toEqual(good)
+  })
+
   test('a blob whose source is gone: one clear error, and the old output stays', async () => {
     const on = copyOfBench()
     const { digest } = kinds().find(({ name }) => name === 'download file')!
