@@ -11,7 +11,7 @@ import { type Refused, type StageDone, type Task, type TaskResult, unwrap } from
 import type { StageOutput } from './define-stage.ts'
 import type { Meter } from './meter.ts'
 import { ThreadPool } from './thread-pool.ts'
-import { tasksPerThread } from './threads.ts'
+import { copiesPerThread, tasksPerThread } from './threads.ts'
 
 export interface StagePool {
   run(call: StageCall, meter: Meter, signal: AbortSignal): Promise<StageOutput>
@@ -36,7 +36,7 @@ export function createThreads(threads: number, computing = 1): Threads {
     threads,
     execArgv: threadFlags(process.execArgv),
     computing,
-    inHand: tasksPerThread,
+    inHand: tasksPerThread + copiesPerThread,
     idleMs,
   })
 }
