@@ -52,15 +52,25 @@ export function decodeSegment(data: Uint8Array): Segment {
   const bytes = new Uint8Array(data)
   if (Buffer.from(bytes.subarray(0, 8)).toString('latin1') !== magic) throw new TypeError('not a segment')
   const padded = new DataView(bytes.buffer).getUint32(8, true)
-  const header = JSON.parse(Buffer.from(bytes.subarray(12, 12 + padded)).toString('utf8')) as Omit<
-    Segment,
-    keyof SegmentColumns
-  >
-  const columns = Object.fromEntries(
-    columnNames.map((name, c) => [
-      name,
-      new Uint32Array(bytes.buffer, 12 + padded + 4 * c * header.places, header.places),
-    ]),
-  ) as unknown as SegmentColumns
-  return { ...header, ...columns }
+  const { blocks, width, total, skip, places } = JSON.parse(
+    Buffer.from(bytes.subarray(12, 12 + padded)).toString('utf8'),
+  ) as Omit<Segment, keyof SegmentColumns>
+  const column = (name: keyof SegmentColumns) =>
+    new Uint32Array(bytes.buffer, 12 + padded + 4 * places * columnNames.indexOf(name), places)
+  // Spelt out: V8 gives every object that is put together by spreading others a shape of its own in the end, and what
+  // reads them is then compiled anew for each.
+  return {
+    blocks,
+    width,
+    total,
+    skip,
+    places,
+    block: column('block'),
+    row: column('row'),
+    offsetWords: column('offsetWords'),
+    tokens: column('tokens'),
+    runs: column('runs'),
+    fingerprintLow: column('fingerprintLow'),
+    fingerprintHigh: column('fingerprintHigh'),
+  }
 }
