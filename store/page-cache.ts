@@ -36,7 +36,7 @@ interface Advisor {
 
 let advisor: Advisor | null | undefined
 
-/** Drops what is durable of a file from the page cache. False where that cannot be done. Never throws. */
+/** Drops what is durable of a file (an absolute path) from the page cache. False where that cannot be. Never throws. */
 export function dropFromPageCache(path: string): boolean {
   if (advisor === undefined) advisor = process.platform === 'linux' ? makeAdvisor() : null
   if (advisor === null) return false

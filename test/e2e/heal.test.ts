@@ -1,5 +1,4 @@
 /** Damage in the store or in an output folder is found, named, and healed by the next build; it is never published. */
-
 import { chmodSync, cpSync, existsSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
@@ -90,16 +89,17 @@ function kinds(): Kind[] {
 }
 
 const damages: Readonly<Record<string, (path: string) => void>> = {
-  'one bit flipped': (path) => {
-    const bytes = readFileSync(path)
-    const place = below(bytes.length)
-    bytes[place]! ^= 1 << below(8)
-    rewrite(path, bytes)
-  },
+  'one bit flipped': (path) => flip(path, below(readFileSync(path).length), below(8)),
   'cut short': (path) => rewrite(path, readFileSync(path).subarray(0, -1)),
   empty: (path) => rewrite(path, Buffer.alloc(0)),
   gone: (path) => rmSync(path),
   'another blob of the same size': (path) => rewrite(path, Buffer.alloc(readFileSync(path).length, 'x')),
+}
+
+function flip(path: string, place: number, bit: number): void {
+  const bytes = readFileSync(path)
+  bytes[place]! ^= 1 << bit
+  rewrite(path, bytes)
 }
 
 /** Blobs are read-only: damage comes from outside. */
@@ -132,6 +132,18 @@ interface CheckReport {
     readonly file: string
     readonly stages: readonly { readonly stage: string; readonly as: string }[]
   }[]
+}
+
+/** Damages one blob, and expects the build that reads it to name it and make it again. */
+async function healsAlone(kind: string, damage: (path: string) => void): Promise<void> {
+  const on = copyOfBench()
+  const damaged = kinds().find(({ name }) => name === kind)!
+  damage(blobPath(on.store, damaged.digest))
+  forceUse(on, [damaged])
+  const { code, stderr } = await runOn(on)
+  expect(code, stderr).toBe(0)
+  expect(stderr).toContain(damaged.digest)
+  expect(outputOf(on.out)).toEqual(good)
 }
 
 describe(`a damaged blob (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
@@ -204,31 +216,11 @@ describe(`a damaged blob (E2E_SEED=${seed})`, { timeout: 200_000 }, () => {
     'shuffle takes source',
     'format takes words',
   ]) {
-    test(`${kind}: one bit flipped, unnoticed`, async () => {
-      const on = copyOfBench()
-      const damaged = kinds().find(({ name }) => name === kind)!
-      damages['one bit flipped']!(blobPath(on.store, damaged.digest))
-      forceUse(on, [damaged])
-      const { code, stderr } = await runOn(on)
-      expect(code, stderr).toBe(0)
-      expect(stderr).toContain(damaged.digest)
-      expect(outputOf(on.out)).toEqual(good)
-    })
+    test(`${kind}: one bit flipped, unnoticed`, () => healsAlone(kind, damages['one bit flipped']!))
   }
 
-  test('tokenize tokens: a bit before its first row flipped, unnoticed', async () => {
-    const on = copyOfBench()
-    const damaged = kinds().find(({ name }) => name === 'tokenize tokens')!
-    const path = blobPath(on.store, damaged.digest)
-    const bytes = readFileSync(path)
-    bytes[13]! ^= 1
-    rewrite(path, bytes)
-    forceUse(on, [damaged])
-    const { code, stderr } = await runOn(on)
-    expect(code, stderr).toBe(0)
-    expect(stderr).toContain(damaged.digest)
-    expect(outputOf(on.out)).toEqual(good)
-  })
+  test('tokenize tokens: a bit before its first row flipped, unnoticed', () =>
+    healsAlone('tokenize tokens', (path) => flip(path, 13, 0)))
 
   test('a blob whose source is gone: one clear error, and the old output stays', async () => {
     const on = copyOfBench()
