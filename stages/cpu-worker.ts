@@ -91,6 +91,12 @@ function work(store: Store, task: Task, settling: () => void): Promise<Done> {
   return task.kind === 'check' ? checkBlob(store, task.blob) : runStage(store, task, settling)
 }
 
+/**
+ * A thread is stopped from outside; stages that run elsewhere get a real signal. One for all: each has a shape of its
+ * own, for which whatever looks at it would be compiled again.
+ */
+const neverAborted = new AbortController().signal
+
 async function runStage(
   store: Store,
   { call, meter, tables, hashedAs }: StageTask,
@@ -100,8 +106,7 @@ async function runStage(
   if (stage === undefined) throw new TypeError(`stage ${call.stage} does not run in worker threads`)
   const output = await stage.run(call, {
     store,
-    // A thread is stopped from outside; stages that run elsewhere get a real signal.
-    signal: new AbortController().signal,
+    signal: neverAborted,
     progress: new Meter(meter),
     notice: () => {},
     settling,

@@ -203,7 +203,7 @@ export class TokenBlockWriter {
   private readonly memory = new ScratchBytes(4 << 20)
   private words = new Uint32Array(this.memory.bytes.buffer)
   private used = blockHeadBytes
-  private columns = Array.from({ length: indexColumns }, () => new Uint32Array(4096))
+  private readonly columns = Array.from({ length: indexColumns }, () => new Uint32Array(4096))
   private readonly hash = { low: 0, high: 0 }
 
   constructor(writer: BlobWriter, width: 2 | 4) {
@@ -233,11 +233,12 @@ export class TokenBlockWriter {
     fingerprint(this.words, firstWord, runsAt + runCount, this.hash)
     this.used += size
     if (this.rows === this.columns[0]!.length) {
-      this.columns = this.columns.map((column) => {
+      // In place: an array of another kind would have `add` compiled again.
+      for (const [c, column] of this.columns.entries()) {
         const next = new Uint32Array(column.length * 2)
         next.set(column)
-        return next
-      })
+        this.columns[c] = next
+      }
     }
     const { columns, rows, hash } = this
     columns[0]![rows] = sourceRow
