@@ -29,7 +29,7 @@ export function createPublish(deps: Dependencies): IoActivities['publish'] {
           out,
           signal,
           recheck,
-          copyOut: async (blob, path) => (await deps.pool()).copyOut(blob, path, signal),
+          copyOut: async (blob, path) => (await deps.pool()).copyOut(store, blob, path, signal),
           onProgress: (done, total) => report(() => ({ title: 'publish', done, total })),
         })
         const files = output.files.map(({ path, sha256, bytes }) => ({ path, sha256, bytes }))

@@ -73,7 +73,8 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
     pool ??= createStagePool(options.store, options.sharedThreads ?? options.threads)
     return pool
   }
-  const copyOut = async (blob: Digest, path: string) => (await makePool()).copyOut(blob, path, options.signal)
+  const copyOut = async (blob: Digest, path: string) =>
+    (await makePool()).copyOut(store, blob, path, options.signal)
   const staging = new Staging(options.out, copyOut)
   const ran = new Set<Digest>()
   try {

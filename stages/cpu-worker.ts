@@ -43,7 +43,6 @@ export interface CopyOutTask {
   readonly store: string
   readonly blob: Digest
   readonly path: string
-  readonly hashedAs: string | undefined
 }
 
 /** What a stage made, and the identities of the larger blobs. */
@@ -145,11 +144,11 @@ export interface Refused {
 
 async function copyOutOrErrno(
   store: Store,
-  { blob, path, hashedAs }: CopyOutTask,
+  { blob, path }: CopyOutTask,
   onWritten: () => void,
 ): Promise<Refused | undefined> {
   try {
-    await copyOut(store, blob, path, { hashedAs, onWritten })
+    await copyOut(store, blob, path, { onWritten })
     return undefined
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException

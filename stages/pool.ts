@@ -6,17 +6,21 @@ import type { EncoderTables } from '../bpe/index.ts'
 import { isShardmillError } from '../errors/index.ts'
 import { type StageCall, type StageFacts, stages } from '../pipeline/stage.ts'
 import { isS3Location } from '../store/s3/address.ts'
-import type { Digest } from '../store/types.ts'
+import type { Digest, Store } from '../store/types.ts'
+import { copyOut } from './copy-out.ts'
 import { type Refused, type StageDone, type Task, type TaskResult, unwrap } from './cpu-worker.ts'
 import type { StageOutput } from './define-stage.ts'
 import type { Meter } from './meter.ts'
 import { ThreadPool } from './thread-pool.ts'
-import { copiesPerThread, tasksPerThread } from './threads.ts'
+import { tasksPerThread } from './threads.ts'
 
 export interface StagePool {
   run(call: StageCall, meter: Meter, signal: AbortSignal): Promise<StageOutput>
-  /** Writes a blob to a new file, checked on the way and durable. */
-  copyOut(blob: Digest, path: string, signal: AbortSignal): Promise<void>
+  /**
+   * Writes a blob of the store (the one that `createStagePool` was given the location of) to a new file, checked on
+   * the way and durable.
+   */
+  copyOut(store: Store, blob: Digest, path: string, signal: AbortSignal): Promise<void>
   /** A blob that this process has hashed a moment ago need not be read again before it is opened. */
   trust(blob: Digest): void
   /** Starts all threads now: for a build that will need them, and has other things to do first. */
@@ -36,7 +40,7 @@ export function createThreads(threads: number, computing = 1): Threads {
     threads,
     execArgv: threadFlags(process.execArgv),
     computing,
-    inHand: tasksPerThread + copiesPerThread,
+    inHand: tasksPerThread,
     idleMs,
   })
 }
@@ -111,9 +115,12 @@ export function createStagePool(
       for (const [digest, identity] of Object.entries(done.hashedAs)) written.set(digest as Digest, identity)
       return done.output
     },
-    async copyOut(blob, path, signal) {
+    async copyOut(store, blob, path, signal) {
+      const hashedAs = written.get(blob)
+      // Nothing to compute then, only to wait for.
+      if (hashedAs !== undefined) return copyOut(store, blob, path, { hashedAs, signal })
       const refused = await send<Refused | undefined>(
-        { kind: 'copy-out', store: storeLocation, blob, path, hashedAs: written.get(blob) },
+        { kind: 'copy-out', store: storeLocation, blob, path },
         signal,
       )
       if (refused !== undefined) throw Object.assign(new Error(refused.message), { code: refused.errno })

@@ -4,10 +4,23 @@
  * is thrown as Node gives it; `storeError` turns it into words at the store's edge.
  */
 
-import { type BigIntStats, constants, type Dirent, type Stats } from 'node:fs'
+import {
+  type BigIntStats,
+  constants,
+  type Dirent,
+  fchmodSync,
+  fstatSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  type Stats,
+  statSync,
+  writeSync,
+} from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { setTimeout as pause } from 'node:timers/promises'
+import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import { isMainThread } from 'node:worker_threads'
 import { startSha256 } from './digest.ts'
 import type { BlobRef } from './types.ts'
 
@@ -15,6 +28,16 @@ export type FileHandle = fs.FileHandle
 
 /** Reads are made in pieces of this many bytes. */
 export const READ_CHUNK = 1 << 20
+
+/**
+ * A worker thread has nobody to keep waiting: what the page cache and the table of files answer it asks for itself.
+ * Handing such a call to libuv's four threads costs more than the call, and where all processors compute, the turn of
+ * one of them is waited for first. What waits for the disk (fsync) and what makes a FileHandle goes there all the same.
+ */
+const atOnce = !isMainThread
+
+/** Bytes after which a thread looks whether something else has to go on: a file that was synced, say. */
+const TURN_EVERY = 256 << 10
 
 /** About 20 seconds of pauses in all: other work in this process has time to close its files. */
 const HANDLE_PAUSES_MS = [5, 10, 20, 50, 100, 200, 500, ...Array<number>(19).fill(1000)]
@@ -24,7 +47,7 @@ export function errno(error: unknown): string | undefined {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined
 }
 
-async function retrying<T>(call: () => Promise<T>): Promise<T> {
+async function retrying<T>(call: () => T | Promise<T>): Promise<T> {
   let again = 0
   let pauses = 0
   for (;;) {
@@ -55,7 +78,7 @@ export function openNew(path: string): Promise<FileHandle> {
 }
 
 export function rename(from: string, to: string): Promise<void> {
-  return retrying(() => fs.rename(from, to))
+  return retrying(() => (atOnce ? renameSync(from, to) : fs.rename(from, to)))
 }
 
 /**
@@ -108,7 +131,7 @@ export async function removeFolderIfEmpty(path: string): Promise<void> {
 }
 
 export function stat(path: string): Promise<Stats> {
-  return retrying(() => fs.stat(path))
+  return retrying(() => (atOnce ? statSync(path) : fs.stat(path)))
 }
 
 export function lstat(path: string): Promise<Stats> {
@@ -145,7 +168,7 @@ export function makeReadOnly(path: string): Promise<void> {
 }
 
 export function makeHandleReadOnly(handle: FileHandle): Promise<void> {
-  return retrying(() => handle.chmod(0o444))
+  return retrying(() => (atOnce ? fchmodSync(handle.fd, 0o444) : handle.chmod(0o444)))
 }
 
 export function copyFile(from: string, to: string): Promise<void> {
@@ -156,19 +179,30 @@ export function copyFile(from: string, to: string): Promise<void> {
 export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0
   while (done < bytes.length) {
-    const { bytesWritten } = await retrying(() => handle.write(bytes, done, bytes.length - done, null))
-    done += bytesWritten
+    const left = bytes.length - done
+    done += await retrying(async () =>
+      atOnce
+        ? writeSync(handle.fd, bytes, done, left, null)
+        : (await handle.write(bytes, done, left, null)).bytesWritten,
+    )
   }
+  if (atOnce && done >= TURN_EVERY) await turn()
 }
 
 /** Fills `into` from the place `at`; returns how many bytes there were, fewer only at the end of the file. */
 export async function readAt(handle: FileHandle, into: Uint8Array, at: number): Promise<number> {
   let done = 0
   while (done < into.length) {
-    const { bytesRead } = await retrying(() => handle.read(into, done, into.length - done, at + done))
-    if (bytesRead === 0) break
-    done += bytesRead
+    const left = into.length - done
+    const got = await retrying(async () =>
+      atOnce
+        ? readSync(handle.fd, into, done, left, at + done)
+        : (await handle.read(into, done, left, at + done)).bytesRead,
+    )
+    if (got === 0) break
+    done += got
   }
+  if (atOnce && done >= TURN_EVERY) await turn()
   return done
 }
 
@@ -177,12 +211,12 @@ export function syncFile(handle: FileHandle): Promise<void> {
 }
 
 export function statHandle(handle: FileHandle): Promise<Stats> {
-  return retrying(() => handle.stat())
+  return retrying(() => (atOnce ? fstatSync(handle.fd) : handle.stat()))
 }
 
 /** With times to the nanosecond. */
 export function statHandleExactly(handle: FileHandle): Promise<BigIntStats> {
-  return retrying(() => handle.stat({ bigint: true }))
+  return retrying(() => (atOnce ? fstatSync(handle.fd, { bigint: true }) : handle.stat({ bigint: true })))
 }
 
 /** Closes where nothing hangs on it any more (reading, or after a failure): an error here has no news. */
@@ -215,7 +249,7 @@ export async function syncFolder(path: string): Promise<void> {
 
 /** Reads a small file whole. */
 export async function readSmallFile(path: string): Promise<Buffer> {
-  return retrying(() => fs.readFile(path))
+  return retrying(() => (atOnce ? readFileSync(path) : fs.readFile(path)))
 }
 
 /** Size and sha256 of an open file, read from its beginning. `onBytes` is told of each piece. */

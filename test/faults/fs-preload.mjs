@@ -233,6 +233,7 @@ const opens = { promise: fs.promises.open, callback: fs.open, sync: fs.openSync 
 fs.promises.open = async (path, ...rest) => {
   const opened = await opens.promise(path, ...rest)
   pathOfHandle.set(opened, text(path))
+  pathOfFd.set(opened.fd, text(path)) // worker threads write through it
   // A handle has a `close` of its own, not its prototype's.
   opened.close = wrap('close', 'close', opened.close, 'promise', 0, () => text(path))
   return opened

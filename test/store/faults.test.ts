@@ -65,15 +65,41 @@ describe('the n-th call fails, for n = 1, 2, 3 … until a run passes untouched'
     ...Object.entries(failing).map(([kind, faults]) => ({ kind, faults, mode: 'from-then-on' })),
     ...Object.entries(passing).map(([kind, faults]) => ({ kind, faults, mode: 'once' })),
   ]
-  test.each(cases)('$kind: $faults, $mode', async ({ kind, faults, mode }) => {
-    const folder = join(base, `${kind}-${faults[0]}-${mode}`)
-    const args = [folder, outside, kind, faults.join('+'), mode]
-    const { code, stdout, stderr } = await (await startProgram('sweep.mjs', args, {}, UNDER_FAULTS)).ended
+  const sweep = async (program: string, args: string[]) => {
+    const { code, stdout, stderr } = await (await startProgram(program, args, {}, UNDER_FAULTS)).ended
     const lines = stdout.trim().split('\n')
     const { struck } = JSON.parse(lines.pop() ?? '{}')
     expect({ broken: lines, code, stderr }).toEqual({ broken: [], code: 0, stderr: '' })
     expect(struck).toBeGreaterThan(0)
+  }
+  test.each(cases)('$kind: $faults, $mode', async ({ kind, faults, mode }) => {
+    const folder = join(base, `${kind}-${faults[0]}-${mode}`)
+    await sweep('sweep.mjs', [folder, outside, kind, faults.join('+'), mode])
   })
+
+  const inThreads = cases.filter(
+    ({ kind, mode }) => mode === 'once' && ['write', 'read', 'rename', 'stat', 'chmod'].includes(kind),
+  )
+  test.each(inThreads)('$kind: $faults, in a worker thread', async ({ kind, faults, mode }) => {
+    const folder = join(base, `${kind}-${faults[0]}-thread`)
+    await sweep('in-thread.mjs', ['sweep.mjs', folder, outside, kind, faults.join('+'), mode])
+  })
+})
+
+test('a worker thread that writes or reads much lets others have their turn, and makes the same blob', async () => {
+  const args = [temporaryFolder(), '16', '1000000']
+  const [onMain, inThread] = await Promise.all(
+    [startProgram('turns.mjs', args), startProgram('in-thread.mjs', ['turns.mjs', ...args])].map(
+      async (program) => {
+        const { stdout, stderr } = await (await program).ended
+        expect(stderr).toBe('')
+        return JSON.parse(stdout) as { digest: string; written: number; read: number }
+      },
+    ),
+  )
+  expect(inThread!.digest).toBe(onMain!.digest)
+  expect(inThread!.written).toBeGreaterThanOrEqual(16)
+  expect(inThread!.read).toBeGreaterThanOrEqual(15)
 })
 
 describe('SIGKILL around the n-th call, for n = 1, 2, 3 … until a run passes untouched', () => {
