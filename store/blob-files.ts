@@ -14,6 +14,7 @@ import {
   openNew,
   openToRead,
   READ_CHUNK,
+  type Reading,
   readAt,
   removeIfThere,
   rename,
@@ -225,8 +226,9 @@ export async function* readBlobFile(
   }
   const read = async (at: number) => {
     const into = free.pop() ?? chunk()
-    return { into, got: await naming(layout.root, () => readAt(handle, into, at)) }
+    return { into, got: await naming(layout.root, () => readAt(handle, into, at, shown)) }
   }
+  const shown: Reading = { slow: false }
   let at = 0
   let reading: ReturnType<typeof read> | undefined
   try {

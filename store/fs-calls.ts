@@ -36,6 +36,9 @@ export const READ_CHUNK = 1 << 20
  */
 const atOnce = !isMainThread
 
+/** A read that takes longer than this was no matter of memory: what follows in its file is read ahead, beside the work. */
+const SLOW_MS = 5
+
 /** Bytes after which a thread looks whether something else has to go on: a file that was synced, say. */
 const TURN_EVERY = 256 << 10
 
@@ -189,20 +192,36 @@ export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<v
   if (atOnce && done >= TURN_EVERY) await turn()
 }
 
+/** What reading a file has shown so far. */
+export interface Reading {
+  /** Its disk, or network, keeps readers waiting. */
+  slow: boolean
+}
+
 /** Fills `into` from the place `at`; returns how many bytes there were, fewer only at the end of the file. */
-export async function readAt(handle: FileHandle, into: Uint8Array, at: number): Promise<number> {
+export async function readAt(
+  handle: FileHandle,
+  into: Uint8Array,
+  at: number,
+  reading: Reading = { slow: false },
+): Promise<number> {
+  const here = atOnce && !reading.slow
+  const before = here ? performance.now() : 0
   let done = 0
   while (done < into.length) {
     const left = into.length - done
     const got = await retrying(async () =>
-      atOnce
+      here
         ? readSync(handle.fd, into, done, left, at + done)
         : (await handle.read(into, done, left, at + done)).bytesRead,
     )
     if (got === 0) break
     done += got
   }
-  if (atOnce && done >= TURN_EVERY) await turn()
+  if (here) {
+    reading.slow = performance.now() - before > SLOW_MS
+    if (done >= TURN_EVERY) await turn()
+  }
   return done
 }
 

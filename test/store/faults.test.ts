@@ -102,6 +102,13 @@ test('a worker thread that writes or reads much lets others have their turn, and
   expect(inThread!.read).toBeGreaterThanOrEqual(15)
 })
 
+test('a worker thread that met a slow disk reads the rest of the file ahead', async () => {
+  const program = await startProgram('in-thread.mjs', ['slow-reads.mjs', temporaryFolder()])
+  const { stdout, stderr } = await program.ended
+  expect(stderr).toBe('')
+  expect(JSON.parse(stdout)).toEqual({ reads: 1, same: true })
+})
+
 describe('SIGKILL around the n-th call, for n = 1, 2, 3 … until a run passes untouched', () => {
   const cases = [
     { kind: 'write', what: 'kill-before' },
