@@ -23,16 +23,12 @@ export async function copyOut(
   path: string,
   { hashedAs, ...options }: WriteOptions & { readonly hashedAs?: string | undefined } = {},
 ): Promise<void> {
-  if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) {
-    options.onWritten?.()
-    return
-  }
+  if (hashedAs !== undefined && (await clone(store, blob, path, hashedAs))) return
   const direct = ((await store.statBlob(blob)) ?? 0) >= leastDirect
-  const content = store.readBlob(blob, { reuse: true, hashedAs, last: true })
-  if (!direct || hashedAs === undefined) return writeNewFile(path, content, { ...options, direct })
-  // With nothing to hash, nearly all of it is waiting.
-  options.onWritten?.()
-  await writeNewFile(path, content, { signal: options.signal, direct })
+  await writeNewFile(path, store.readBlob(blob, { reuse: true, hashedAs, last: true }), {
+    ...options,
+    direct,
+  })
 }
 
 /** False where this is no file system that clones, or the blob is not what was hashed: then it has to be read. */

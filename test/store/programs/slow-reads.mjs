@@ -1,6 +1,6 @@
 /**
  * Reads a blob of three pieces from a disk that takes its time; prints how often it was read in the thread itself, and
- * its digest. Arguments: <compiled store> <store folder>
+ * whether it is the same. Arguments: <compiled store> <store folder>
  */
 import fs from 'node:fs'
 import { syncBuiltinESMExports } from 'node:module'
