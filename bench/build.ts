@@ -12,7 +12,7 @@ import { availableParallelism, cpus, tmpdir, totalmem } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { type BuildFigures, canPin, cliPath, runBuild, runProcess, startHub } from './build/processes.ts'
-import { differences, findPython, type ReferenceFigures, runReference } from './build/reference.ts'
+import { differences, findPython, type ReferenceFigures, runReference, withRanks } from './build/reference.ts'
 import { keepDownloadsOnly } from './build/store-states.ts'
 import { fixed, markdown, median } from './build/table.ts'
 import { makeCorpus } from './corpus/index.ts'
@@ -49,6 +49,7 @@ try {
   const pin = most > 1 && canPin()
   const references: ReferenceFigures[] = []
   const python = flags.python ? await findPython() : undefined
+  const env = python === undefined ? process.env : await withRanks(python, join(flags.dir, 'tiktoken'))
   let differing: string[] | undefined
   for (let run = 1; run <= Number(flags.runs); run++) {
     for (const threads of threadCounts) {
@@ -66,7 +67,7 @@ try {
     if (python !== undefined) {
       say(`run ${run}: the reference in Python …`)
       await rm(at('reference'), { recursive: true, force: true })
-      references.push(await runReference(python, corpus, at('reference')))
+      references.push(await runReference(python, corpus, at('reference'), env))
       differing ??= await differences(at('out'), at('reference'))
     }
   }

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import type { Corpus } from '../corpus/index.ts'
 import { runProcess } from './processes.ts'
 
-const script = fileURLToPath(new URL('../../../bench/reference/sft_reference.py', import.meta.url))
+const root = new URL('../../../', import.meta.url)
+const script = fileURLToPath(new URL('bench/reference/sft_reference.py', root))
 
 export interface ReferenceFigures {
   readonly seconds: number
@@ -29,7 +30,23 @@ export async function findPython(): Promise<string | undefined> {
   return undefined
 }
 
-export async function runReference(python: string, corpus: Corpus, out: string): Promise<ReferenceFigures> {
+/**
+ * The environment in which Python's tiktoken finds its ranks without a download: those of the npm package, put into
+ * `dir` as tiktoken's own cache, unless TIKTOKEN_CACHE_DIR names one.
+ */
+export async function withRanks(python: string, dir: string): Promise<NodeJS.ProcessEnv> {
+  if (process.env['TIKTOKEN_CACHE_DIR']) return process.env
+  const fill = fileURLToPath(new URL('bench/reference/tiktoken_cache.py', root))
+  await runProcess(python, [fill, fileURLToPath(new URL('node_modules/tiktoken/encoders', root)), dir])
+  return { ...process.env, TIKTOKEN_CACHE_DIR: dir }
+}
+
+export async function runReference(
+  python: string,
+  corpus: Corpus,
+  out: string,
+  env: NodeJS.ProcessEnv,
+): Promise<ReferenceFigures> {
   const { hub, words, phrasebook, identity, simpleSpelling, spellingBee, mmluStop, gsm8kStop } = corpus
   const args = {
     hub,
@@ -45,11 +62,8 @@ export async function runReference(python: string, corpus: Corpus, out: string):
     'mmlu-stop': mmluStop,
     'gsm8k-stop': gsm8kStop,
   }
-  const { seconds, stderr } = await runProcess(python, [
-    script,
-    ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    '--timings',
-  ])
+  const flags = Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])
+  const { seconds, stderr } = await runProcess(python, [script, ...flags, '--timings'], env)
   const line = stderr.split('\n').findLast((text) => text.startsWith('{')) ?? '{}'
   return { seconds, phases: JSON.parse(line) as Record<string, number> }
 }
