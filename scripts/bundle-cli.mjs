@@ -1,51 +1,45 @@
-// Bundles dist/cli/main.js in place, a file for each part that is loaded on its own: `--help` loads three files, and a
-// build some ten in place of four hundred.
-import { existsSync } from 'node:fs'
+// Bundles dist/cli/ in place: main.js, which declares the commands, is one file, so that `--help` loads nothing else; the
+// commands share a file for each part that is loaded on its own, some ten for a build in place of four hundred.
+import { existsSync, readdirSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { rolldown } from 'rolldown'
 import { isExternal } from './bundled-packages.mjs'
 
 const dist = resolve(process.argv[2] ?? join(dirname(fileURLToPath(import.meta.url)), '..', 'dist'))
-await bundleInPlace(join(dist, 'cli', 'main.js'))
+const commands = join(dist, 'cli', 'commands')
+const isModule = (name) => name.endsWith('.js') && !name.endsWith('.chunk.js')
+await bundleInPlace(
+  readdirSync(commands)
+    .filter(isModule)
+    .map((name) => join(commands, name)),
+)
+await bundleInPlace([join(dist, 'cli', 'main.js')], [commandsStay()])
 // What the benchmark measures is loaded as the command is.
 const measured = join(dist, 'bench', 'build', 'child.js')
-if (existsSync(measured)) await bundleInPlace(measured)
+if (existsSync(measured)) await bundleInPlace([measured])
 
-async function bundleInPlace(entry) {
-  const dir = dirname(entry)
-  const first = new Set()
+/** Bundles modules of one folder; what they share, and what they load when they need it, lies in chunks beside them. */
+async function bundleInPlace(entries, plugins = []) {
+  const dir = dirname(entries[0])
   const bundle = await rolldown({
-    input: { [basename(entry, '.js')]: entry },
+    input: Object.fromEntries(entries.map((entry) => [basename(entry, '.js'), entry])),
     platform: 'node',
     external: isExternal,
-    plugins: [ownAddress(dir), loadedFirst(first)],
+    plugins: [ownAddress(dir), ...plugins],
     logLevel: 'warn',
   })
-  await bundle.write({
-    dir,
-    format: 'esm',
-    entryFileNames: '[name].js',
-    chunkFileNames: '[name].chunk.js',
-    // What starts with the program is one file, also where others use parts of it.
-    codeSplitting: { groups: [{ name: `${basename(entry, '.js')}-first`, test: (id) => first.has(id) }] },
-  })
+  await bundle.write({ dir, format: 'esm', entryFileNames: '[name].js', chunkFileNames: '[name].chunk.js' })
   await bundle.close()
 }
 
-/** Collects the modules that the entry imports, and those that they do, and so on. */
-function loadedFirst(first) {
+/** Commands are loaded when they are called; they have been bundled. */
+function commandsStay() {
   return {
-    name: 'loaded-first',
-    buildEnd() {
-      const entries = [...this.getModuleIds()].filter((id) => this.getModuleInfo(id)?.isEntry)
-      for (const waiting = entries; waiting.length > 0; ) {
-        for (const id of this.getModuleInfo(waiting.pop())?.importedIds ?? []) {
-          if (first.has(id)) continue
-          first.add(id)
-          waiting.push(id)
-        }
-      }
+    name: 'commands-stay',
+    resolveId(id) {
+      const [, name] = /^\.{1,2}\/commands\/([a-z-]+\.js)$/.exec(id) ?? []
+      return name === undefined ? null : { id: `./commands/${name}`, external: true }
     },
   }
 }
