@@ -9,14 +9,15 @@ import type { Digest, Json, Store } from '../store/types.ts'
 import type { Dependencies } from './dependencies.ts'
 import { storeList } from './lists.ts'
 import { readRequest } from './request.ts'
-import { translate } from './translate.ts'
+import { discardDamaged, translate } from './translate.ts'
 import type { IoActivities } from './types.ts'
 
 export function createResolve(deps: Dependencies): IoActivities['resolve'] {
-  return ({ request: digest }) =>
+  return ({ request: digest, resolved }) =>
     translate(deps, async ({ signal, report }) => {
       const { store } = deps
       const { recipe, locals, locked } = await readRequest(store, digest)
+      const keepTo = locked ?? (resolved && (await earlierLock(resolved, deps)))
       let waiting: string | undefined
       report(() => ({ title: 'resolve', ...(waiting === undefined ? {} : { waiting }) }))
       const lock = await resolveRecipe(parseRecipe(recipe.text, recipe.file, recipe.settings), {
@@ -25,13 +26,23 @@ export function createResolve(deps: Dependencies): IoActivities['resolve'] {
         folder: dirname(recipe.file),
         signal,
         locals,
-        ...(locked === undefined ? {} : { pinned: pinsOf(locked) }),
+        ...(keepTo === undefined ? {} : { pinned: pinsOf(keepTo) }),
       })
       if (locked !== undefined) assertSameLock(locked, lock)
       // Not in canonical form: the manifest shows a lock's fields in the order in which the resolver writes them.
       const { digest: stored } = await store.putBlob(Buffer.from(JSON.stringify(lock)))
       return { lock: stored, outline: await outlineOf(lock, store) }
     })
+}
+
+/** Undefined when its blob is lost: the build may then move to where branches are by now, and goes on. */
+async function earlierLock(digest: Digest, deps: Pick<Dependencies, 'store'>): Promise<Lock | undefined> {
+  try {
+    return await readLockBlob(deps.store, digest)
+  } catch (error) {
+    if (await discardDamaged(error, deps)) return undefined
+    throw error
+  }
 }
 
 /** A source with more files than this has their list stored. */

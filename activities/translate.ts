@@ -49,9 +49,16 @@ function stopped(reason: unknown): unknown {
   return reason instanceof Error && reason.message === 'WORKER_SHUTDOWN' ? handedBack() : reason
 }
 
-/** A damaged blob goes out of sight, so that the workflow's next round makes it again. */
-async function discardDamaged(error: unknown, { store }: Dependencies): Promise<void> {
-  if (!isShardmillError(error, 'CORRUPT_BLOB') && !isShardmillError(error, 'MISSING_BLOB')) return
+/**
+ * A damaged blob goes out of sight, so that the workflow's next round makes it again. True when the error was that
+ * a blob is damaged or missing.
+ */
+export async function discardDamaged(
+  error: unknown,
+  { store }: Pick<Dependencies, 'store'>,
+): Promise<boolean> {
+  if (!isShardmillError(error, 'CORRUPT_BLOB') && !isShardmillError(error, 'MISSING_BLOB')) return false
   const digest = error.details?.['digest']
   if (typeof digest === 'string') await store.discardBlob(digest as Digest).catch(() => undefined)
+  return true
 }

@@ -48,6 +48,8 @@ export interface IoActivities {
   /** Recipe → lock, stored; the outline has its long file lists stored too. */
   resolve(request: {
     readonly request: Digest
+    /** The lock that this build was resolved to before: references to the hub stay where it has them. */
+    readonly resolved?: Digest
   }): Promise<{ readonly lock: Digest; readonly outline: Outline }>
   lookUp(request: LookUpRequest): Promise<LookUpAnswer>
   /** Stores lists, one after the other, as one. */

@@ -84,6 +84,8 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
     })
     // Where there is no output yet, there will be work: threads load while the recipe is resolved.
     if (!existsSync(options.out)) (await makePool()).warm()
+    // A repair imports local files again; of the hub it asks only files, of the commits that were found first.
+    let resolved = options.locked
     for (let repairs = 0; ; repairs++) {
       try {
         const lock = await resolveRecipe(recipe, {
@@ -92,9 +94,10 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
           folder: dirname(options.recipe.file),
           signal: options.signal,
           retry: () => hubSettings(options.env).retry,
-          ...(options.locked === undefined ? {} : { pinned: pinsOf(options.locked) }),
+          ...(resolved === undefined ? {} : { pinned: pinsOf(resolved) }),
         })
         if (options.locked !== undefined) assertSameLock(options.locked, lock)
+        resolved = lock
         await options.onResolved?.(lock)
         const runner = new InProcessRunner({
           store,

@@ -17,7 +17,7 @@ export interface ResolveContext {
   readonly signal: AbortSignal
   /** For files from other hosts than the hub; default: half a minute of silence, six tries. */
   readonly retry?: () => RetryLimits
-  /** Commits to use instead of asking the hub where a revision is: `repo@revision` → commit (from a lock). */
+  /** Where a lock of this recipe has the hub's branches and files: used instead of asking the hub. */
   readonly pinned?: Pins
   /** Only find out the digests; copy nothing into the store. */
   readonly lookOnly?: boolean
@@ -31,7 +31,8 @@ export interface Pins {
   readonly commits: ReadonlyMap<string, string>
   /** By `refKey`, `/` and path. */
   readonly files: ReadonlyMap<string, LockedFile>
-  readonly sources: readonly LockedSource[]
+  /** By split and place. */
+  readonly splits: Readonly<Record<string, readonly LockedSource[]>>
 }
 
 export function pinsOf(lock: Lock): Pins {
@@ -51,7 +52,7 @@ export function pinsOf(lock: Lock): Pins {
     commits.set(refKey(repo, revision, type), commit)
     files.set(`${refKey(repo, revision, type)}/${file.path}`, file)
   }
-  return { commits, files, sources }
+  return { commits, files, splits: lock.splits }
 }
 
 /** A branch of a repository; a model and a dataset may have one name. */

@@ -12,6 +12,7 @@ import type { Json } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
 import type { RecipeSource } from './fields.ts'
 import { importBytes, portable } from './import-file.ts'
+import type { Entry } from './kinds/define-kind.ts'
 import { recipeKind } from './kinds/index.ts'
 import { lockShards, readBuilt } from './lock-built.ts'
 import {
@@ -38,8 +39,8 @@ export async function resolveRecipe(recipe: Recipe, context: ResolveContext): Pr
   return recipeKind(recipe.kind).lock(recipe, {
     tokenizer: (tokenizing) => lockTokenizer(tokenizing, asked),
     templateFiles: (tokenizing) => lockTemplateFiles(tokenizing, asked),
-    sources: (entries) =>
-      mapBounded(entries, parallel, ({ entry, where }) => lockSource(entry, where, asked)),
+    sources: (split, entries) =>
+      mapBounded(entries, parallel, (entry, i) => lockSource(entry, { split, i }, asked)),
     folder: (from, where) => readBuilt(from, where, asked),
     shards: (folder, split, where) => lockShards(folder, split, where, asked),
   })
@@ -53,21 +54,36 @@ function lockPolicies({ onUntrained, tooLong }: RecipeSource): Pick<LockedSource
   }
 }
 
-/** The locked source that came from what the recipe asks for. */
-function pinnedSource(pins: Pins | undefined, origin: TableOrigin): LockedSource | undefined {
-  if (origin.kind !== 'hub') return undefined
-  return pins?.sources.find(
-    ({ origin: was }) =>
-      was.kind === 'hub' &&
-      was.repo === origin.repo &&
-      was.split === origin.split &&
-      (was.revision === origin.revision || was.revision === CONVERTED_BRANCH) &&
-      (origin.subset === undefined || was.subset === origin.subset) &&
-      was.files === origin.files,
-  )
+/** Where a source stands in a lock. */
+interface Place {
+  readonly split: string
+  readonly i: number
 }
 
-async function lockSource(entry: RecipeSource, where: string, context: Asked): Promise<LockedSource> {
+/**
+ * The locked source that came from what the recipe asks for. The one in its place comes first: of the others a lock
+ * does not tell whether their subset, or the converted branch, was asked for or found.
+ */
+function pinnedSource(
+  { splits }: Pins,
+  { split, i }: Place,
+  origin: Extract<TableOrigin, { kind: 'hub' }>,
+): LockedSource | undefined {
+  const inPlace = splits[split]?.[i] ?? []
+  return [inPlace, ...Object.values(splits)]
+    .flat()
+    .find(
+      ({ origin: was }) =>
+        was.kind === 'hub' &&
+        was.repo === origin.repo &&
+        was.split === origin.split &&
+        (was.revision === origin.revision || was.revision === CONVERTED_BRANCH) &&
+        (origin.subset === undefined || was.subset === origin.subset) &&
+        was.files === origin.files,
+    )
+}
+
+async function lockSource({ entry, where }: Entry, place: Place, context: Asked): Promise<LockedSource> {
   const source: Source = sourceOf(entry.task)
   const identity = meaningful(where, () => source.identity(entry))
   const common = {
@@ -127,7 +143,7 @@ async function lockSource(entry: RecipeSource, where: string, context: Asked): P
       origin: { ...origin, path: portable(origin.path) },
     }
   }
-  const pinned = pinnedSource(context.pinned, origin)
+  const pinned = context.pinned && pinnedSource(context.pinned, place, origin)
   if (pinned !== undefined)
     return { ...common, reader: pinned.reader, files: pinned.files, aux: {}, seed, origin: pinned.origin }
   const found = await findSplit(context.hub(), origin.repo, {

@@ -24,6 +24,7 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
     ran: {},
   }
   const { build } = carried
+  let { resolved } = carried
   const { network } = activitiesFor(limits)
 
   let state: WorkflowProgress['state'] = 'resolving'
@@ -46,8 +47,9 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
         state = 'resolving'
         const { lock, outline } = await network.resolve.executeWithOptions(
           { summary: `${args.name}: recipe to lock` },
-          [{ request: args.request }],
+          [{ request: args.request, ...(resolved === undefined ? {} : { resolved }) }],
         )
+        resolved = lock
         state = 'building'
         verified.length = 0
         const walked = await walk(datasetPart, outline, {
@@ -67,7 +69,7 @@ export async function buildDataset(args: BuildArgs): Promise<BuildReport> {
           return await continueAsNew<typeof buildDataset>({
             ...args,
             limits: walked.limits,
-            carried: { build, repairs, ran: walked.ran },
+            carried: { build, repairs, ran: walked.ran, resolved },
           })
         }
         state = 'publishing'

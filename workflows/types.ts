@@ -31,12 +31,14 @@ export interface BuildRef {
   readonly runId: string
 }
 
-/** What a workflow hands on to itself when it continues as new, and to its part workflows. */
+/** What a build's workflow hands on to itself when it continues as new. */
 export interface Carried {
   readonly build: BuildRef
   readonly repairs: number
   /** Stages that former runs of this workflow ran, so that they do not count as cached. */
   readonly ran: Totals
+  /** The lock that the recipe was resolved to. */
+  readonly resolved?: Digest
 }
 
 /** The argument of a part's workflow. */

@@ -102,7 +102,7 @@ export const chatEval = defineKind<ChatEvalRecipe, ChatEvalLock>({
     const { name, version, specials } = templateOf(recipe.template)
     const format = problemFormatOf(recipe.output)
     const entries = entriesOf(recipe)
-    const locked = await locking.sources(entries)
+    const locked = await locking.sources(evalSplit, entries)
     return {
       schema: 1,
       kind: 'chat-eval',

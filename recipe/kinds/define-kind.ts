@@ -21,8 +21,8 @@ export interface Locking {
   tokenizer(recipe: TokenizingRecipe): Promise<Lock['tokenizer']>
   /** Files and variables of a template that is a file. */
   templateFiles(recipe: TokenizingRecipe): Promise<Pick<Lock['template'], 'files' | 'options'>>
-  /** In order, a few at a time. */
-  sources(entries: readonly Entry[]): Promise<LockedSource[]>
+  /** A split's, in order, a few at a time. */
+  sources(split: string, entries: readonly Entry[]): Promise<LockedSource[]>
   /** An output folder that was built before, by its manifest. */
   folder(from: string, where: string): Promise<BuiltFolder>
   /** The files of a split of it, checked against the manifest. */

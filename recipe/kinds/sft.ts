@@ -188,6 +188,7 @@ export const sft = defineKind<SftRecipe, SftLock>({
 async function lockSft(recipe: SftRecipe, locking: Locking): Promise<SftLock> {
   const lockSplit = (split: string) =>
     locking.sources(
+      split,
       ((recipe.splits[split] ?? []) as unknown as readonly RecipeSource[]).map((entry, i) => ({
         entry: withPolicies(entry, recipe),
         where: `splits.${split}[${i}]`,

@@ -1,7 +1,7 @@
 /** Builds through the engine, without a process of the command line each: for tests of what a build does, many times. */
 import { readFileSync } from 'node:fs'
 import { afterAll, expect } from 'vitest'
-import { type BuildOutcome, build } from '../../engine/build.ts'
+import { type BuildOptions, type BuildOutcome, build } from '../../engine/build.ts'
 import { silentObserver } from '../../engine/events.ts'
 import { openStore } from '../../stages/open-store.ts'
 import { createThreads } from '../../stages/pool.ts'
@@ -13,7 +13,10 @@ export const threadsHere = createThreads(2)
 afterAll(() => threadsHere.close())
 
 /** What `shardmill build` does on this bench, in this process. */
-export function buildHere({ recipe, out, store, env }: Bench): Promise<BuildOutcome> {
+export function buildHere(
+  { recipe, out, store, env }: Bench,
+  more: Partial<BuildOptions> = {},
+): Promise<BuildOutcome> {
   return build({
     recipe: { text: readFileSync(recipe, 'utf8'), file: recipe, settings: [] },
     out,
@@ -23,6 +26,7 @@ export function buildHere({ recipe, out, store, env }: Bench): Promise<BuildOutc
     env,
     signal: new AbortController().signal,
     observer: silentObserver,
+    ...more,
   })
 }
 

@@ -8,6 +8,7 @@ import type { Client } from '@temporalio/client'
 import { beforeAll, expect } from 'vitest'
 import { submitBuild } from '../../cli/temporal/submit.ts'
 import type { HubServer } from '../../hub/server/index.ts'
+import type { Limits } from '../../workflows/types.ts'
 import {
   type Bench,
   bench,
@@ -71,9 +72,10 @@ export class Fixture {
   }
 
   /** What `build --temporal --detach` does. */
-  async submit({ recipe: file, out, store }: Bench): Promise<Submitted> {
+  async submit({ recipe: file, out, store }: Bench, more: Limits = {}): Promise<Submitted> {
     const recipe = { text: readFileSync(file, 'utf8'), file, settings: [] }
-    const { workflowId: id } = await submitBuild(this.client, { recipe, out, store, limits: { heartbeatMs } })
+    const limits = { heartbeatMs, ...more }
+    const { workflowId: id } = await submitBuild(this.client, { recipe, out, store, limits })
     const ended = this.client.workflow.getHandle(id).result()
     ended.catch(() => {})
     return { id, ended }
