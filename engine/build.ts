@@ -95,6 +95,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
           signal: options.signal,
           retry: () => hubSettings(options.env).retry,
           ...(resolved === undefined ? {} : { pinned: pinsOf(resolved) }),
+          ...(repairs > 0 ? {} : { notice: (text: string) => options.observer.notice(text) }),
         })
         if (options.locked !== undefined) assertSameLock(options.locked, lock)
         resolved = lock

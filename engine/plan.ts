@@ -88,6 +88,7 @@ export async function plan(options: PlanOptions): Promise<Plan> {
       signal: options.signal,
       retry: () => hubSettings(options.env).retry,
       lookOnly: true,
+      notice: options.notice,
     })
     const runner = new PlanRunner(store, lock.kind)
     const result = await buildDataset(lock, runner)

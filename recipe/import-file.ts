@@ -98,6 +98,11 @@ function unreadable(error: unknown, where: string, path: string, full: string): 
   return new ShardmillError('RECIPE', `${where}: ${path} cannot be read (${code})`, { hint, cause: error })
 }
 
+/** What a user is told of an optional file that is not there. */
+export function leftOut(where: string, path: string, folder: string): string {
+  return `${where}: there is no file ${path} (${resolve(folder, path)}): it is optional, and left out`
+}
+
 function isAbsent(error: unknown): boolean {
   const { code } = error as NodeJS.ErrnoException
   return code === 'ENOENT' || code === 'ENOTDIR'

@@ -8,7 +8,7 @@ import type { Source } from '../stages/sources/define-source.ts'
 import { sourceOf } from '../stages/sources/index.ts'
 import type { Store } from '../store/types.ts'
 import { type RecipeSource, templateName } from './fields.ts'
-import { importLocal } from './import-file.ts'
+import { importLocal, leftOut } from './import-file.ts'
 import type { TokenizingRecipe } from './kinds/define-kind.ts'
 import { recipeKind } from './kinds/index.ts'
 import { foldersOf, type MixRecipe } from './kinds/mix.ts'
@@ -23,14 +23,26 @@ interface Named {
   readonly path: string
   readonly where: string
   readonly optional: boolean
+  /** The recipe does not name it: it may lie beside what it names. */
+  readonly implied?: true
 }
 
-/** Imports them all. Throws what `resolveRecipe` throws for files that are missing or may not be read. */
-export async function importLocalFiles(recipe: Recipe, store: Store, folder: string): Promise<LocalFiles> {
+/**
+ * Imports them all; `notice` is told of optional ones that are not there. Throws what `resolveRecipe` throws for files
+ * that are missing or may not be read.
+ */
+export async function importLocalFiles(
+  recipe: Recipe,
+  store: Store,
+  folder: string,
+  notice?: (text: string) => void,
+): Promise<LocalFiles> {
   const files: Record<string, LockedFile | null> = {}
   const named = recipe.kind === 'mix' ? await shardsNamed(recipe, store, folder) : namedFiles(recipe)
-  for (const { path, where, optional } of named) {
-    files[path] = (await importLocal(store, folder, path, where, optional)) ?? null
+  for (const { path, where, optional, implied } of named) {
+    const file = await importLocal(store, folder, path, where, optional)
+    if (file === undefined && implied === undefined) notice?.(leftOut(where, path, folder))
+    files[path] = file ?? null
   }
   return files
 }
@@ -72,6 +84,7 @@ function filesOfTemplate({ template, tokenizer }: TokenizingRecipe): Named[] {
     path: sibling(path, name),
     where: 'template',
     optional: true,
+    implied: true,
   }))
 }
 

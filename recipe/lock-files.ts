@@ -23,6 +23,8 @@ export interface ResolveContext {
   readonly lookOnly?: boolean
   /** Local files that were taken into the store elsewhere: then no local path is looked at here. */
   readonly locals?: LocalFiles
+  /** Told of every optional file that is not there. */
+  readonly notice?: (text: string) => void
 }
 
 /** What a lock has pinned, for resolving the same recipe again without moving and without asking the hub. */

@@ -11,7 +11,7 @@ import { sourceOf } from '../stages/sources/index.ts'
 import type { Json } from '../store/types.ts'
 import { fetchUrl, shownUrl } from './fetch-url.ts'
 import type { RecipeSource } from './fields.ts'
-import { importBytes, portable } from './import-file.ts'
+import { importBytes, leftOut, portable } from './import-file.ts'
 import type { Entry } from './kinds/define-kind.ts'
 import { recipeKind } from './kinds/index.ts'
 import { lockShards, readBuilt } from './lock-built.ts'
@@ -112,7 +112,8 @@ async function lockSource({ entry, where }: Entry, place: Place, context: Asked)
   if (source.kind === 'lines') {
     const { path, optional } = source.path(entry)
     const file = await optionalFile(context, path, `${where}.path`, optional)
-    if (file === undefined)
+    if (file === undefined) {
+      context.notice?.(leftOut(`${where}.path`, path, context.folder))
       return {
         ...common,
         reader: 'jsonl',
@@ -121,6 +122,7 @@ async function lockSource({ entry, where }: Entry, place: Place, context: Asked)
         seed: null,
         origin: { kind: 'absent', path: portable(path) },
       }
+    }
     return {
       ...common,
       reader: 'jsonl',

@@ -24,7 +24,9 @@ export async function planCommand(context: CommandContext, recipe: string, flags
     store: storeLocation(flags.store),
     env: process.env,
     signal: context.signal,
-    notice: (text) => process.stderr.write(`${cleanText(text)}\n`),
+    notice: (text) => {
+      if (!context.quiet && flags.json !== true) process.stderr.write(`${cleanText(text)}\n`)
+    },
   })
   const run = planned.stages.filter(({ state }) => state === 'run').length
   const cached = planned.stages.length - run

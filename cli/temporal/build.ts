@@ -7,6 +7,7 @@ import { openStore } from '../../stages/open-store.ts'
 import { connectClient, type TemporalSettings, temporalSettings } from '../../workers/connect.ts'
 import type { BuildReport } from '../../workflows/types.ts'
 import { type BuildFacts, showFacts } from '../build-facts.ts'
+import { cleanText } from '../clean-text.ts'
 import type { BuildFlags } from '../commands/build.ts'
 import { ProgressView } from '../progress.ts'
 import type { CommandContext } from '../run.ts'
@@ -33,12 +34,16 @@ export async function buildOnTemporal(
       : await readLock(flags.locked === true ? lockPath(recipe) : flags.locked)
   const store = storeLocation(flags.store)
   const client = await connectClient(settings)
+  const say = (text: string) => {
+    if (!context.quiet && flags.json !== true) process.stderr.write(`${text}\n`)
+  }
   try {
     const { workflowId, runId, started } = await submitBuild(client, {
       recipe: { text, file: recipe, settings: flags.set ?? [] },
       out: flags.out,
       store,
       limits: limits(),
+      notice: (text) => say(cleanText(text)),
       ...(locked === undefined ? {} : { locked }),
       ...(flags.recheck === undefined ? {} : { recheck: flags.recheck }),
     })
@@ -47,9 +52,7 @@ export async function buildOnTemporal(
       process.stdout.write(flags.json === true ? `${safeJson(facts)}\n` : `${workflowId}\n`)
       return
     }
-    if (!context.quiet && flags.json !== true) {
-      process.stderr.write(`${started ? 'submitted' : 'already under way'}: ${workflowId}\n`)
-    }
+    say(`${started ? 'submitted' : 'already under way'}: ${workflowId}`)
     const report = await follow(context, client, settings, workflowId, {
       out: flags.out,
       json: flags.json === true,

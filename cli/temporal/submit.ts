@@ -21,6 +21,7 @@ export interface Submission {
   readonly locked?: Lock
   readonly recheck?: boolean
   readonly limits?: Limits
+  readonly notice?: (text: string) => void
 }
 
 export interface Submitted {
@@ -37,7 +38,7 @@ export async function submitBuild(client: Client, submission: Submission): Promi
   const out = resolve(submission.out)
   const store = await openStore(submission.store)
   try {
-    const locals = await importLocalFiles(parsed, store, dirname(recipe.file))
+    const locals = await importLocalFiles(parsed, store, dirname(recipe.file), submission.notice)
     const request = await putRequest(store, {
       schema: 1,
       recipe,

@@ -1,13 +1,19 @@
 /** custom_json: every way in which a JSON-lines file of one's own can be wrong, and what looks wrong and is not. */
+import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { importLocalFiles } from '../../recipe/local-files.ts'
+import { parseRecipe } from '../../recipe/parse.ts'
+import { withTempStore } from '../stages/temp-store.ts'
 import {
   conversation,
   customJson,
   goodLines,
   jsonLines,
   Lab,
+  ROOT,
   recipeOf,
   rejectedOf,
+  shardmill,
   tokensOf,
 } from './support.ts'
 
@@ -161,6 +167,47 @@ describe.concurrent('custom_json', () => {
       ]),
     )
     expect(report.splits.train.sources.map(({ conversations }) => conversations)).toEqual([0, 2])
+  })
+
+  test('build and plan say which optional file is not there and left out, and --json stays one object', async () => {
+    const lab = new Lab()
+    lab.write('b.jsonl', goodLines)
+    lab.recipe(
+      recipeOf([
+        { ...customJson, path: 'b.jsonl' },
+        { ...customJson, optional: true },
+      ]),
+    )
+    const run = (...args: string[]) =>
+      shardmill([...args, 'recipe.yaml', '--store', 'store'], { cwd: lab.dir })
+    const notice = `splits.train[1].path: there is no file a.jsonl (${lab.path('a.jsonl')}): it is optional, and left out`
+    const build = ['build', '--out', 'out']
+    for (const command of [build, ['plan']]) {
+      const told = await run(...command)
+      expect(told.code, told.stderr).toBe(0)
+      expect(told.stderr.split('\n').filter((line) => line.includes('a.jsonl'))).toEqual([notice])
+      const json = await run(...command, '--json')
+      expect(json.stderr).toBe('')
+      expect(JSON.parse(json.stdout)).toMatchObject({ schema: 1 })
+    }
+  })
+
+  test('where a build is submitted to Temporal, too; what the recipe does not name is not missed', async () => {
+    const lab = new Lab()
+    const recipe = recipeOf(
+      { ...customJson, optional: true },
+      {
+        tokenizer: { kind: 'huggingface', path: join(ROOT, 'test/fixtures/jinja/tokenizer.json') },
+        template: 'model', // a chat_template.jinja may lie beside the tokenizer
+      },
+    )
+    const told: string[] = []
+    await withTempStore((store) =>
+      importLocalFiles(parseRecipe(JSON.stringify(recipe), 'r.yaml', []), store, lab.dir, (text) =>
+        told.push(text),
+      ),
+    )
+    expect(told).toEqual([expect.stringContaining(`no file a.jsonl (${lab.path('a.jsonl')})`)])
   })
 
   test('a mark, CRLF, blank lines, no newline at the end, extra fields, a last turn from the user, empty contents: taken', async () => {
