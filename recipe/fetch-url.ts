@@ -1,5 +1,6 @@
 import { ShardmillError } from '../errors/index.ts'
 import { askedWait, HubFault, type RetryLimits, withRetries } from '../hub/client/retry.ts'
+import { rootCause } from '../hub/client/root-cause.ts'
 
 const mostBytes = 1 << 28
 const patience: RetryLimits = { tries: 6, idleMs: 30_000, baseMs: 500, totalMs: 600_000 }
@@ -64,6 +65,12 @@ async function fetchOnce(
     return Buffer.concat(chunks)
   } catch (error) {
     if (error instanceof HubFault || error instanceof ShardmillError || signal.aborted) throw error
+    if (rootCause(error).forbiddenPort)
+      throw new ShardmillError(
+        'RECIPE',
+        `${shown} is at, or leads to, a port that belongs to another protocol: no HTTP client connects to it`,
+        { hint: 'Look at the URL in a browser.', cause: error },
+      )
     throw new HubFault(`${shown} ${silence.signal.aborted ? 'fell silent' : 'cannot be reached'}`, {
       hint,
       cause: error,

@@ -7,14 +7,13 @@ import { setMaxListeners } from 'node:events'
 import { ShardmillError } from '../../errors/index.ts'
 import { scrub, showUrl } from './redact.ts'
 import { askedWait, HubFault, throwIfAborted } from './retry.ts'
+import { rootCause } from './root-cause.ts'
 import type { HubSettings } from './settings.ts'
 
 const MAX_REDIRECTS = 10
 const MAY_PASS = new Set([408, 429, 500, 502, 503, 504])
 const CERTIFICATE =
   /^(CERT_|ERR_TLS_CERT|DEPTH_ZERO_SELF_SIGNED|SELF_SIGNED|UNABLE_TO_(GET_ISSUER|VERIFY)|HOSTNAME_MISMATCH)/
-/** What `fetch` says of ports that it never connects to (Fetch standard, "port blocking"): 22, 25, 6000, 6667, … */
-const FORBIDDEN_PORT = 'bad port'
 
 export interface Answer {
   readonly status: number
@@ -166,7 +165,7 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
     } catch (interrupted) {
       return interrupted as Error
     }
-    const { code, text } = rootCause(error)
+    const { code, text, forbiddenPort } = rootCause(error)
     if (code !== undefined && CERTIFICATE.test(code)) {
       return new ShardmillError(
         'HUB_UNREACHABLE',
@@ -177,7 +176,7 @@ export function createHttp(settings: HubSettings, fetchFn: typeof fetch = fetch)
         },
       )
     }
-    if (text === FORBIDDEN_PORT) {
+    if (forbiddenPort) {
       return new ShardmillError(
         'HUB_UNREACHABLE',
         `${who} is at port ${at.port}, which belongs to another protocol: no HTTP client connects to it`,
@@ -267,16 +266,4 @@ function watchFor(idleMs: number, outer: AbortSignal | undefined): Watch {
 function letGo(response: Response, watch: Watch): void {
   watch.close()
   response.body?.cancel().catch(() => {})
-}
-
-function rootCause(error: unknown): { code: string | undefined; text: string } {
-  let code: string | undefined
-  let text = String(error)
-  for (let next: unknown = error, depth = 0; next instanceof Error && depth < 5; depth++) {
-    if ('code' in next && typeof next.code === 'string') code = next.code
-    if (next.message !== '') text = next.message
-    // Several addresses of one host, all in vain.
-    next = next instanceof AggregateError ? (next.errors as unknown[])[0] : next.cause
-  }
-  return { code, text }
 }

@@ -3,6 +3,7 @@
 import { ShardmillError } from '../../errors/index.ts'
 import { scrub, showUrl } from '../../hub/client/redact.ts'
 import { askedWait, HubFault, type RetryLimits, withRetries } from '../../hub/client/retry.ts'
+import { rootCause } from '../../hub/client/root-cause.ts'
 import { isObject } from './logprobs.ts'
 
 export interface EndpointOptions {
@@ -88,7 +89,16 @@ async function askOnce<T>(
   } catch (error) {
     if (error instanceof ShardmillError) throw error
     const timedOut = (error as Error).name === 'TimeoutError'
-    const { code } = ((error as Error).cause ?? {}) as NodeJS.ErrnoException
+    const { code, forbiddenPort } = rootCause(error)
+    if (forbiddenPort)
+      throw new ShardmillError(
+        'ENDPOINT_UNREACHABLE',
+        `${where} is at, or leads to, a port that belongs to another protocol: no HTTP client connects to it`,
+        {
+          hint: 'Let the server listen on another port, for example 8000, and name it with --endpoint.',
+          cause: error,
+        },
+      )
     const why = timedOut
       ? `gave no answer in ${timeoutMs / 1000} s`
       : `cannot be reached (${code ?? 'cut off'})`

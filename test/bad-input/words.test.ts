@@ -130,8 +130,21 @@ describe.concurrent('a word list from a URL', () => {
 
   test('of a host that is not there', async () => {
     await new Lab().refuses(
+      spelling({ words: 'http://127.0.0.1:10/w.txt' }),
+      { exit: 5, code: 'HUB_UNREACHABLE', says: 'http://127.0.0.1:10/w.txt cannot be reached', hint: true },
+      { env },
+    )
+  })
+
+  test('at a port that no client connects to: not tried again', async () => {
+    await new Lab().refuses(
       spelling({ words: 'http://127.0.0.1:9/w.txt' }),
-      { exit: 5, code: 'HUB_UNREACHABLE', says: 'http://127.0.0.1:9/w.txt cannot be reached', hint: true },
+      {
+        exit: 2,
+        code: 'RECIPE',
+        says: /words: http:\/\/127\.0\.0\.1:9\/w\.txt .* port that belongs to another protocol/,
+        hint: true,
+      },
       { env },
     )
   })

@@ -291,6 +291,12 @@ describe('refused before anything is asked', () => {
       1,
       /answered 404.*\n.*with its \/v1\?/,
     ],
+    [
+      'a port that no client connects to: not tried again',
+      () => ['eval', out, '--endpoint', 'http://localhost:1/v1', '--model', 'm'],
+      5,
+      /^error: http:\/\/localhost:1\/v1 .* port that belongs to another protocol/,
+    ],
     ['no address', () => ['eval', out, '--model', 'm'], 2, /there is no endpoint/],
     [
       'no such folder',
