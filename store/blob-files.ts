@@ -56,6 +56,7 @@ export class Publisher {
     try {
       await rename(from, to)
     } catch (error) {
+      if (errno(error) === 'EISDIR') throw folderInPlace(to, error)
       if (errno(error) !== 'ENOENT') throw error
       await makeFolder(folder) // someone tidied empty folders away
       await syncFolder(dirname(folder))
@@ -63,6 +64,15 @@ export class Publisher {
     }
     await syncFolder(folder)
   }
+}
+
+/** No crash of ours leaves one, so it may hold what somebody wants to keep. */
+function folderInPlace(path: string, cause: unknown): ShardmillError {
+  return new ShardmillError('STORE', `${path} is a folder, where the store keeps a file`, {
+    hint: 'remove it, or have `shardmill store check` set it aside, and run the same command again; what is finished is kept',
+    details: { path },
+    cause,
+  })
 }
 
 export class FileBlobWriter implements BlobWriter {

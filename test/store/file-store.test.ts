@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { chmod, mkdir, readFile, stat, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, readFile, rmdir, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseDigest, sha256 } from '../../store/digest.ts'
@@ -149,6 +149,31 @@ describe('a folder as a store', () => {
     await expect(store.readBlobBytes(digest)).rejects.toMatchObject({ code: 'MISSING_BLOB' })
     await store.putBlob(Buffer.from('once'))
     expect(Buffer.from(await store.readBlobBytes(digest)).toString()).toBe('once')
+  })
+
+  test('a folder in the place of a record, a build or a blob that is to be written is named, with what to do', async () => {
+    const { store } = await openStore(temporaryFolder())
+    const bytes = Buffer.from('once')
+    const record = makeRecord({ a: await store.putBlob(Buffer.from('x')) })
+    const build = makeBuild('mine', await store.putBlob(Buffer.from('lock')), [record])
+    const { layout } = store
+    const writes: [path: string, write: () => Promise<unknown>][] = [
+      [layout.record(record.key), () => store.putRecord(record)],
+      [layout.build(build.id), () => store.putBuild(build)],
+      [layout.blob(sha256(bytes)), () => store.putBlob(bytes)],
+    ]
+    for (const [path, write] of writes) {
+      await mkdir(path, { recursive: true })
+      await expect(write()).rejects.toMatchObject({
+        code: 'STORE',
+        message: `${path} is a folder, where the store keeps a file`,
+        hint: expect.stringContaining('remove it'),
+        retryable: false,
+      })
+      expect(await namesIn(layout.tmp)).toEqual([])
+      await rmdir(path)
+      await write()
+    }
   })
 })
 
