@@ -92,10 +92,12 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'ENOENT') return { state: 'absent' }
-    if (code === 'ENOTDIR')
-      throw new ShardmillError('OUTPUT', `${dir} is a file, expected a folder`, {
+    if (code === 'ENOTDIR') {
+      const file = await nearestThere(dir.replace(/\/+$/, ''))
+      throw new ShardmillError('OUTPUT', `${file} is a file, expected a folder`, {
         hint: 'Name another folder with --out.',
       })
+    }
     throw new ShardmillError('OUTPUT', `${dir} cannot be read (${code})`, {
       hint: 'Name a folder you may use with --out.',
       cause: error,

@@ -51,10 +51,16 @@ describe.concurrent('the output', () => {
     expect(existsSync(here.store)).toBe(false)
   })
 
-  test('lies in a file', async () => {
+  test('lies in a file: the file is named', async () => {
     const here = lab()
-    here.write('file', '')
-    expectRefusal(await build(here, 'file/out', 'store'), { ...output, says: 'file/out', hint: '--out' })
+    here.write('a/file', '')
+    for (const out of ['a/file/', 'a/file/out', 'a/file/b/out/']) {
+      expectRefusal(await build(here, out, 'store'), {
+        ...output,
+        says: /^a\/file is a file, expected a folder$/,
+        hint: '--out',
+      })
+    }
   })
 
   test('holds files that are not ours', async () => {
