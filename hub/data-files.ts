@@ -321,20 +321,25 @@ function join(dir: string, path: string): string {
 
 const LONGEST_PATH = 4096
 
-/** A path of the README without `./` and doubled slashes. It must stay inside the dataset. */
+/**
+ * A path of the README without `./`, doubled slashes and doubled `**`, which mean no more than one. It must stay inside
+ * the dataset.
+ */
 function cleanPath(path: string, config: string | undefined): string {
-  if (path.length > LONGEST_PATH)
-    throw badCard(`a path of config "${config ?? ''}" is ${path.length} characters long`)
   const segments = path
     .split('/')
     .filter((segment, i, all) => segment !== '.' && (segment !== '' || (i === 0 && all.length > 1)))
+    .filter((segment, i, all) => segment !== '**' || all[i - 1] !== '**')
   if (segments[0] === '' || segments.includes('..') || path.includes('://') || path.includes('::')) {
     throw badCard(
       `the path "${path.slice(0, 200)}" of config "${config ?? ''}" leads out of the dataset`,
       'Paths in `configs` are relative to the folder of the README.',
     )
   }
-  return segments.join('/')
+  const clean = segments.join('/')
+  if (clean.length > LONGEST_PATH)
+    throw badCard(`a path of config "${config ?? ''}" is ${clean.length} characters long`)
+  return clean
 }
 
 /** Python's idea of an empty value, for fields it only tests for truth. */

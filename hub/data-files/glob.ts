@@ -48,10 +48,17 @@ export function compileGlob(pattern: string): ((path: string) => boolean) | unde
     if (i < last) steps.push(exactly('/'))
   }
   const part = longestLiteral(steps)
+  // No path is followed through more of a pattern than it could match.
+  const shortest = steps.filter(
+    (step, i) => step.many !== true && step.skipTo === undefined && !isSkipped(steps, i),
+  ).length
   // Without `**` the library lists only as deep as the pattern has segments, so a `[!x]` cannot eat a `/`.
   const depth = segments.includes('**') ? undefined : segments.length
   return (path) =>
-    path.includes(part) && (depth === undefined || path.split('/').length === depth) && run(steps, path)
+    path.length >= shortest &&
+    path.includes(part) &&
+    (depth === undefined || path.split('/').length === depth) &&
+    run(steps, path)
 }
 
 function pushSegment(steps: Step[], segment: string): void {
@@ -97,11 +104,15 @@ function parseSet(chars: readonly string[]): (c: number) => boolean {
   return (c) => ranges.some(([from, to]) => from <= c && c <= to) !== negated
 }
 
+/** The `/` behind `**`, which may be skipped along with it. */
+function isSkipped(steps: readonly Step[], i: number): boolean {
+  return steps[i - 2]?.skipTo === i + 1
+}
+
 /** A text that every match contains: most paths are told apart by it alone. */
 function longestLiteral(steps: readonly Step[]): string {
   const runs = steps
-    // The `/` behind `**` may be skipped along with it.
-    .map((step, i) => (steps[i - 2]?.skipTo === i + 1 ? '\0' : (step.literal ?? '\0')))
+    .map((step, i) => (isSkipped(steps, i) ? '\0' : (step.literal ?? '\0')))
     .join('')
     .split('\0')
   return runs.reduce((longest, run) => (run.length > longest.length ? run : longest), '')

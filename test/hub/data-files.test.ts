@@ -129,6 +129,20 @@ test('a pattern that backtracks without end in a regular expression is no troubl
   }
 })
 
+test('5,000 `**/` are as fast as one and mean the same, and others are not followed further than a path is long', () => {
+  const files = Array.from({ length: 20_000 }, (_, i) => `data/en/train-${i}.parquet`)
+  const found = (pattern: string) => {
+    const readme = `---\nconfigs:\n- config_name: x\n  data_files: "${pattern}"\n---\n`
+    return findDataFiles(files, readme).configs[0]!.splits[0]!.files
+  }
+  const startedAt = performance.now()
+  expect(found(`${'**/'.repeat(5000)}*-7.parquet`)).toEqual(['data/en/train-7.parquet'])
+  expect(found(`data/${'**/./'.repeat(5000)}**`)).toHaveLength(20_000)
+  expect(found(`${'**/*/'.repeat(800)}*.parquet`)).toEqual([])
+  // Less than a second; where each step of a pattern is tried on each path, a minute.
+  expect(performance.now() - startedAt).toBeLessThan(20_000)
+})
+
 test('100,000 files are sorted out', () => {
   const files = Array.from({ length: 100_000 }, (_, i) => `d${i % 100}/part-${i}.parquet`)
   const [config] = findDataFiles(files, undefined).configs
