@@ -14,7 +14,7 @@ import {
   present,
 } from './context.ts'
 import { importSource } from './imports.ts'
-import { blockStage, blockStages } from './kinds/block.ts'
+import { blockStage, blockStages, numberingOf } from './kinds/block.ts'
 import type { LockedFile, LockedSource } from './lock.ts'
 import type { OutlineSource, Reject, Settings } from './results.ts'
 import { type Long, lengthOf, type Part, type Runner, type StageResult } from './stage.ts'
@@ -198,7 +198,11 @@ async function buildPartitionPage(args: PartitionsArgs, run: Runner): Promise<Bu
         vocabulary: context.vocabulary,
         ...files?.inputs,
       },
-      ...(files === undefined ? {} : { hints: { file, templates: files.names } }),
+      hints: {
+        file,
+        numbering: numberingOf(source),
+        ...(files === undefined ? {} : { templates: files.names }),
+      },
     })
     if (files !== undefined) {
       setAside += number(block, 'rejected')

@@ -11,7 +11,7 @@ import { defineStage, input, paramsOf } from './define-stage.ts'
 import { ProblemBlockWriter } from './problem-block.ts'
 import { templateOf } from './templates/index.ts'
 import { TokenWriter } from './token-block.ts'
-import { encoderOf } from './vocabulary-encoder.ts'
+import { encoderOf, inRow } from './vocabulary-encoder.ts'
 
 interface Params {
   readonly template: { readonly name: string; readonly version: number }
@@ -39,16 +39,21 @@ export const problems = defineStage({
         signal.throwIfAborted()
         for (let row = 0; row < frame.rows; row++) {
           const { letters, gold } = choicesOf(frame, row)
-          tokens.begin()
-          render(promptOf(frame, row), 0, tokens)
-          header.begin()
-          open(header)
-          const prompt = new Int32Array(tokens.length + header.length)
-          prompt.set(tokens.ids.subarray(0, tokens.length))
-          prompt.set(header.ids.subarray(0, header.length), tokens.length)
-          block.add(frame.sourceRow[row]!, prompt, prompt.length, letters, gold)
-          total += prompt.length
-          progress.tokens(prompt.length)
+          const sourceRow = frame.sourceRow[row]!
+          try {
+            tokens.begin()
+            render(promptOf(frame, row), 0, tokens)
+            header.begin()
+            open(header)
+            const prompt = new Int32Array(tokens.length + header.length)
+            prompt.set(tokens.ids.subarray(0, tokens.length))
+            prompt.set(header.ids.subarray(0, header.length), tokens.length)
+            block.add(sourceRow, prompt, prompt.length, letters, gold)
+            total += prompt.length
+            progress.tokens(prompt.length)
+          } catch (error) {
+            throw inRow(error, call, sourceRow)
+          }
           if ((row & 255) === 255) await block.flushIfFull()
         }
         await block.flushIfFull()

@@ -22,7 +22,7 @@ import { templateOf } from './templates/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
 import type { TextTables } from './tokenizers/text-encoder.ts'
 import { createWholeTextEncoder } from './tokenizers/whole-text.ts'
-import { encoderOf } from './vocabulary-encoder.ts'
+import { encoderOf, inRow } from './vocabulary-encoder.ts'
 
 interface Params {
   readonly template: {
@@ -71,7 +71,8 @@ export const tokenize = defineStage({
           try {
             render(frame, row, tokens)
           } catch (error) {
-            if (rejects === undefined || !(error instanceof BadConversation)) throw error
+            if (rejects === undefined || !(error instanceof BadConversation))
+              throw inRow(error, call, frame.sourceRow[row]!)
             rejects.add({ [template.numbering ?? 'row']: frame.sourceRow[row]! }, error.message, undefined)
             continue
           }

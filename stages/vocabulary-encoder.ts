@@ -1,6 +1,8 @@
 /** A vocabulary's encoder, for the stages that make tokens of text. */
+import { isShardmillError, ShardmillError } from '../errors/index.ts'
+import type { StageCall } from '../pipeline/stage.ts'
 import type { Digest, Store } from '../store/types.ts'
-import type { StageContext } from './define-stage.ts'
+import { fileName, type StageContext } from './define-stage.ts'
 import { createTextEncoder, type TextEncoder, type TextTables } from './tokenizers/text-encoder.ts'
 import { decodeVocabulary } from './tokenizers/vocabulary.ts'
 
@@ -31,4 +33,26 @@ export function encoderOf(
     if (known?.ready === ready) known = undefined
   })
   return ready
+}
+
+/**
+ * What went wrong with a row, with its place: an encoder knows nothing but the text. Such a row is not set aside, since
+ * what is too much here may not be elsewhere, and results are to be the same everywhere.
+ */
+export function inRow(error: unknown, call: StageCall, row: number): unknown {
+  const refusal = refusalOf(error)
+  if (refusal === undefined || refusal.at !== undefined) return error
+  const { numbering = 'row' } = (call.hints ?? {}) as { numbering?: 'row' | 'line' }
+  const { code, why, hint } = refusal
+  return new ShardmillError(code, why, {
+    at: { file: fileName(call), [numbering]: row },
+    ...(hint === undefined ? {} : { hint }),
+    cause: error,
+  })
+}
+
+function refusalOf(error: unknown): ShardmillError | undefined {
+  if (isShardmillError(error, 'BAD_ROW')) return error
+  if ((error as NodeJS.ErrnoException).code !== 'ERR_STRING_TOO_LONG') return undefined
+  return new ShardmillError('BAD_ROW', 'the text is longer than a string can be', { hint: 'Split the text.' })
 }

@@ -13,6 +13,11 @@ export const blockStages = {
 
 type BlockSource = Pick<LockedSource, 'tooLong' | 'reader'>
 
+/** How people count the rows of a source. */
+export function numberingOf({ reader }: Pick<LockedSource, 'reader'>): 'line' | 'row' {
+  return reader === 'jsonl' ? 'line' : 'row'
+}
+
 /** The stage and its params; its inputs are `conversations` and `vocabulary`, its outputs `tokens` and `index`. */
 export function blockStage(
   settings: Settings,
@@ -27,7 +32,7 @@ const params = {
       name: template.name,
       version: template.version,
       ...present('options', template.options),
-      ...(template.files === undefined ? {} : { numbering: source.reader === 'jsonl' ? 'line' : 'row' }),
+      ...(template.files === undefined ? {} : { numbering: numberingOf(source) }),
     },
     maxSeqLen,
     ...(source.tooLong === undefined ? {} : { exactCut: true }),
