@@ -162,26 +162,26 @@ test('empty arguments', async () => {
 })
 
 // Below a file there are no folders on any system; below /proc there is nobody who may make one.
-test.each(['a.jsonl/x', ...(process.platform === 'linux' ? ['/proc/shardmill'] : [])])(
-  'folders that can never be made: below %s',
-  async (place) => {
-    const here = lab()
-    here.recipe(recipeOf(customJson))
-    const run = (out: string, store: string) =>
-      shardmill(['build', 'recipe.yaml', '--out', out, '--store', store, '--threads', '1', '--json'], {
-        cwd: here.dir,
-      })
-    expectRefusal(await run(`${place}/out`, 'store'), {
-      exit: 1,
-      code: 'OUTPUT',
-      says: `${place}/out`,
-      hint: true,
+test.each([
+  ['a.jsonl/x', 'a.jsonl is a file'],
+  ...(process.platform === 'linux' ? [['/proc/shardmill', '/proc/shardmill/out'] as const] : []),
+] as const)('folders that can never be made: below %s', async (place, says) => {
+  const here = lab()
+  here.recipe(recipeOf(customJson))
+  const run = (out: string, store: string) =>
+    shardmill(['build', 'recipe.yaml', '--out', out, '--store', store, '--threads', '1', '--json'], {
+      cwd: here.dir,
     })
-    expectRefusal(await run('out', `${place}/store`), {
-      exit: 1,
-      code: 'STORE',
-      says: `${place}/store`,
-      hint: true,
-    })
-  },
-)
+  expectRefusal(await run(`${place}/out`, 'store'), {
+    exit: 1,
+    code: 'OUTPUT',
+    says,
+    hint: true,
+  })
+  expectRefusal(await run('out', `${place}/store`), {
+    exit: 1,
+    code: 'STORE',
+    says: `${place}/store`,
+    hint: true,
+  })
+})
