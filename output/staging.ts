@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { mkdir, rename, rm } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Digest } from '../store/types.ts'
-import { siblingName, targetOf } from './siblings.ts'
+import { removeLeftovers, siblingName, targetOf } from './siblings.ts'
 
 /** Copies at a time: enough to keep a disk busy, few enough to leave the threads to the stages. */
 const copiesAtOnce = 4
@@ -68,6 +68,8 @@ export class Staging {
     const target = await targetOf(this.dir)
     // A build that fails leaves nothing, no folders above its output either.
     if (!existsSync(dirname(target))) return undefined
+    // Builds that were killed may have left as much as will be written now. What cannot be removed, publishing meets again.
+    await removeLeftovers(target).catch(() => {})
     const folder = siblingName(target, 'new')
     return mkdir(folder).then(
       () => folder,

@@ -1,8 +1,10 @@
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
+import { siblingName } from '../../output/siblings.ts'
 import { Staging } from '../../output/staging.ts'
 import type { Digest } from '../../store/types.ts'
 
@@ -24,6 +26,24 @@ test('a staged file takes its place once; what nobody takes is removed', async (
   await staging.close()
   expect(readdirSync(folder)).toEqual(['first'])
   expect(readFileSync(join(folder, 'first'), 'utf8')).toBe('content of a')
+})
+
+test('what a killed build left beside the output goes before anything is written, so that it takes no room twice', async () => {
+  const out = join(folder, 'out')
+  const { pid } = spawnSync(process.execPath, ['--version'])
+  const left = siblingName(out, 'new').replace(`-${process.pid}-`, `-${pid}-`)
+  const others = siblingName(join(folder, 'other'), 'new').replace(`-${process.pid}-`, `-${pid}-`)
+  const alive = siblingName(out, 'new')
+  for (const name of [left, others, alive]) mkdirSync(name)
+  const present: boolean[] = []
+  const staging = new Staging(out, async (digest, path) => {
+    present.push(...[left, others, alive].map((name) => existsSync(name)))
+    await write(digest, path)
+  })
+  staging.add(blob('a'))
+  expect(await staging.take(blob('a'), join(folder, 'a'))).toBe(true)
+  await staging.close()
+  expect(present).toEqual([false, true, true])
 })
 
 test('a file that cannot be written is left to publishing, and the next ones are written', async () => {
