@@ -1,9 +1,8 @@
 /** What may be done with the folder a user names as output. */
-import { access, constants, realpath } from 'node:fs/promises'
+import { access, constants, readlink, realpath } from 'node:fs/promises'
 import { basename, dirname, join, resolve, sep } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { listNames } from '../errors/nearest.ts'
-import { isOutputName } from './kinds/index.ts'
 import { listFolder } from './list-folder.ts'
 import { configName, manifestName, provenanceName, readManifest, rejectedName } from './manifest.ts'
 import { readProvenanceFile } from './provenance.ts'
@@ -26,6 +25,7 @@ export async function assertUsableOutput(dir: string, store: string): Promise<vo
   }
   if (!store.includes('://')) await assertApart(dir, store)
   const { state } = await inspectOutputFolder(dir)
+  await assertNotHere(dir)
   if (state === 'ours') return // may be up to date, and then nothing is written
   const parent = await nearestThere(dirname(resolve(dir)))
   try {
@@ -37,6 +37,24 @@ export async function assertUsableOutput(dir: string, store: string): Promise<vo
       cause: error,
     })
   }
+}
+
+/** The folder is replaced as a whole: whoever stands in it would be left in one that has no name any more. */
+async function assertNotHere(dir: string): Promise<void> {
+  if (within(`${process.cwd()}${sep}`, await real(dir))) {
+    throw new ShardmillError('OUTPUT', `${dir} is the folder this runs in, or holds it`, {
+      hint: 'Name a folder inside it with --out, or run the command from elsewhere: an output folder is replaced as a whole.',
+    })
+  }
+}
+
+/** Nothing can take the name of a link that leads nowhere. */
+async function assertNoDeadLink(dir: string): Promise<void> {
+  const leadsTo = await readlink(resolve(dir)).catch(() => undefined)
+  if (leadsTo === undefined) return
+  throw new ShardmillError('OUTPUT', `${dir} is a symbolic link to ${leadsTo}, which is not there`, {
+    hint: 'Make that folder, or name another one with --out.',
+  })
 }
 
 async function assertApart(dir: string, store: string): Promise<void> {
@@ -72,18 +90,22 @@ async function real(path: string): Promise<string> {
 
 /** The path itself or the nearest folder above that is there. */
 async function nearestThere(path: string): Promise<string> {
-  try {
-    await access(path, constants.F_OK)
-    return path
-  } catch {
-    const parent = dirname(path)
-    return parent === path ? path : nearestThere(parent)
-  }
+  const parent = dirname(path)
+  return parent === path || (await isThere(path)) ? path : nearestThere(parent)
+}
+
+/** Behind links. */
+function isThere(path: string): Promise<boolean> {
+  return access(path, constants.F_OK).then(
+    () => true,
+    () => false,
+  )
 }
 
 /**
  * Refuses, with an OUTPUT error, anything that is not ours to replace. Ours is a folder with a manifest or a
- * provenance file of ours (one of them may be damaged or gone, and heals) and nothing but names we give.
+ * provenance file of ours (one of them may be damaged or gone, and heals) and nothing but what either of them names:
+ * a user's `model.pt` looks like one of our files, and is none.
  */
 export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   let names: string[]
@@ -91,7 +113,10 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
     names = await listFolder(dir)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT') return { state: 'absent' }
+    if (code === 'ENOENT') {
+      await assertNoDeadLink(dir)
+      return { state: 'absent' }
+    }
     if (code === 'ENOTDIR') {
       const file = await nearestThere(dir.replace(/\/+$/, ''))
       throw new ShardmillError('OUTPUT', `${file} is a file, expected a folder`, {
@@ -105,12 +130,14 @@ export async function inspectOutputFolder(dir: string): Promise<OutputFolder> {
   }
   if (names.length === 0) return { state: 'empty' }
   const manifest = await readManifest(dir).catch(() => undefined)
+  const provenance = await readProvenanceFile(dir)
   const own = new Set([
     ...[manifestName, provenanceName, configName, rejectedName],
     ...(manifest?.files.map(({ path }) => path) ?? []),
+    ...Object.keys(provenance?.published ?? {}),
   ])
-  const foreign = names.filter((name) => !own.has(name) && !isOutputName(name)).sort()
-  const made = manifest !== undefined || (await readProvenanceFile(dir)) !== undefined
+  const foreign = names.filter((name) => !own.has(name)).sort()
+  const made = manifest !== undefined || provenance !== undefined
   if (made && foreign.length === 0) return { state: 'ours', names }
   const shown = made
     ? `it holds ${listNames(foreign, 5)}`

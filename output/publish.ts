@@ -2,7 +2,7 @@
  * Puts a build's files into the output folder: whole or not at all. Everything is written to a folder beside it,
  * made durable, and then takes its name.
  */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { copyOut, writeNewFile } from '../stages/copy-out.ts'
@@ -54,6 +54,7 @@ async function replace(target: string, output: Output, options: PublishOptions):
   const fresh = siblingName(target, 'new')
   await makeFolder(fresh)
   try {
+    await keepMode(target, fresh)
     const total = output.files.reduce((sum, { bytes }) => sum + bytes, 0)
     let written = 0
     const report = (bytes: number) => {
@@ -86,6 +87,16 @@ async function replace(target: string, output: Output, options: PublishOptions):
     await rm(fresh, { recursive: true, force: true }).catch(() => {})
     throw error
   }
+}
+
+/** A folder that only its owner may read stays one. */
+async function keepMode(target: string, fresh: string): Promise<void> {
+  const mode = await stat(target).then(
+    (facts) => facts.mode & 0o777,
+    () => undefined, // not there yet
+  )
+  // Its owner has to write into it until it is whole.
+  if (mode !== undefined) await chmod(fresh, mode | 0o700)
 }
 
 /** The new folder takes the target's name; an old output steps aside first, and is put back if that fails. */

@@ -17,6 +17,8 @@ export interface Problem {
   readonly why: string
   /** The stage that made the file, as `shard (train shard 3/9)` or its key. */
   readonly stage?: string
+  /** True of a file that the build did not write. */
+  readonly isExtra?: true
 }
 
 export interface FolderReport {
@@ -70,7 +72,9 @@ export async function verifyFolder(dir: string, options: VerifyOptions): Promise
   const checked = await kind.check({ dir, manifest, signal, problem, report, digest })
   await checkProvenance(dir, problem)
   const known = new Set([manifestName, provenanceName, ...manifest.files.map(({ path }) => path)])
-  for (const name of await listFolder(dir)) if (!known.has(name)) problem(name, 'is not in the manifest')
+  for (const name of await listFolder(dir))
+    if (!known.has(name))
+      problems.push({ file: join(dir, name), why: 'is not in the manifest', isExtra: true })
   return {
     files: manifest.files.length,
     bytes: read,

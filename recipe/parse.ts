@@ -155,7 +155,7 @@ function explain(
       ? issue.code === 'invalid_value'
         ? issue.values.map(String)
         : []
-      : discriminants(recipe, path)
+      : discriminants(recipe, path, byField)
   const near = names.length > 0 || issue.code !== 'invalid_union' ? names : valuesIn(issue.errors)
   const guess = typeof inside === 'string' && near.length > 1 ? nearest(inside, near) : undefined
   if (issue.code === 'custom') return { why: issue.message }
@@ -166,9 +166,21 @@ function explain(
         ? names[0]
         : `one of ${names.join(', ')}`
       : expectedAt(recipe, path)
+  const found =
+    inside === undefined ? `is missing${misspeltAs(byField, recipe, path)}` : `is ${shownValue(inside)}`
   return {
-    why: `${inside === undefined ? 'is missing' : `is ${shownValue(inside)}`}, expected ${expected}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
+    why: `${found}, expected ${expected}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`,
   }
+}
+
+/** The field that stands there in place of one that tells a union's branches apart. */
+function misspeltAs(field: string | undefined, recipe: unknown, path: Path): string {
+  if (field === undefined) return ''
+  const holder = path
+    .slice(0, path.at(-1) === field ? -1 : undefined)
+    .reduce<unknown>((value, step) => (value as Record<string | number, unknown>)[step], recipe)
+  const instead = nearest(field, Object.keys(holder ?? {}))
+  return instead === undefined ? '' : ` (did you mean it by \`${instead}\`?)`
 }
 
 /** The fixed values among a union's branches. */
@@ -278,9 +290,9 @@ function inWords(schema: JsonSchema): string {
   }
 }
 
-/** The values of the discriminating field (task, kind) at a path. */
-function discriminants(value: unknown, path: Path): string[] {
-  const parent = path.at(-1) === 'task' || path.at(-1) === 'kind' ? path.slice(0, -1) : path
+/** The values of the discriminating field (task, kind, format) at a path. */
+function discriminants(value: unknown, path: Path, field: string): string[] {
+  const parent = path.at(-1) === field ? path.slice(0, -1) : path
   return constantsOf(branches(schemaAt(value, parent) ?? {}))?.values ?? []
 }
 

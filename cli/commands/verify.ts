@@ -28,9 +28,15 @@ export async function verifyCommand(
       `${paint(process.stderr).red('error:')} ${cleanText(file)}: ${cleanText(why)}${stage === undefined ? '' : ` (made by stage ${stage})`}\n`,
     )
   }
-  if (problems.length > 0)
+  if (problems.length > 0) {
+    const extra = problems.some(({ isExtra }) => isExtra === true)
     process.stderr.write(
-      'hint: Run the same `shardmill build` again: it writes the folder anew from the store.\n',
+      `hint: ${extra ? 'Move away what is not in the manifest. ' : ''}${
+        problems.every(({ isExtra }) => isExtra === true)
+          ? 'The other files are what the manifest says.'
+          : 'Run the same `shardmill build` again: it writes the folder anew from the store.'
+      }\n`,
     )
+  }
   return problems.length === 0 ? 0 : 3
 }

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import type { ChatEvalLock } from '../../pipeline/lock.ts'
 import type { ChatEvalResult, TaskResult } from '../../pipeline/results.ts'
-import { problemFormatOf, problemFormats } from '../../stages/outputs/problem-files/index.ts'
+import { problemFormatOf } from '../../stages/outputs/problem-files/index.ts'
 import { checkChatEval } from '../verify-chat-eval.ts'
 import type { OutputKind } from './define-kind.ts'
 
@@ -57,8 +57,6 @@ export const chatEval: OutputKind<ChatEvalLock, ChatEvalResult> = {
       }),
     ),
   }),
-  isFileName: (name) =>
-    problemFormats.some(({ extension }) => name.endsWith(`.${extension}`) && /^[A-Za-z0-9]/.test(name)),
   rejects: () => [],
   check: checkChatEval,
 }

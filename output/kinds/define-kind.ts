@@ -13,8 +13,6 @@ export interface OutputKind<L extends Lock, R extends BuildResult> {
   facts(lock: L, result: R): { readonly vocabularySize: number; readonly bosId: number | null }
   /** As far as verifying relies on these fields. */
   readonly schema: z.ZodType
-  /** Whether a file of that name may be of this kind, also where no manifest tells. */
-  isFileName(name: string): boolean
   /** The rows that were set aside. */
   rejects(result: R): readonly { readonly split: string; readonly rejects: readonly Labelled<Reject>[] }[]
   /** Checks what is in the kind's own files, and that config.json and manifest agree. */

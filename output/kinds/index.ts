@@ -12,8 +12,3 @@ export const kindNames = Object.keys(kinds) as [Kind, ...Kind[]]
 export function outputKind(kind: Kind): OutputKind<Lock, BuildResult> {
   return kinds[kind] as unknown as OutputKind<Lock, BuildResult>
 }
-
-/** Whether some kind gives a file this name. */
-export function isOutputName(name: string): boolean {
-  return Object.values(kinds).some((kind) => kind.isFileName(name))
-}

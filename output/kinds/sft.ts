@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { type LockedSource, type ShardsLock, splitNames } from '../../pipeline/lock.ts'
 import type { SftResult, SplitResult } from '../../pipeline/results.ts'
 import type { FinishedShard } from '../../stages/outputs/define-output.ts'
-import { isOutputName, outputFormatOf, shardNames } from '../../stages/outputs/index.ts'
+import { outputFormatOf, shardNames } from '../../stages/outputs/index.ts'
 import { sha256 } from '../../store/digest.ts'
 import type { BlobRef } from '../../store/types.ts'
 import type { OutputFile } from '../manifest.ts'
@@ -30,7 +30,6 @@ export const sft: OutputKind<ShardsLock, SftResult> = {
     ...(overlaps === undefined ? {} : { overlaps }),
   }),
   schema: z.looseObject({ dtype: z.enum(['uint16', 'uint32']) }),
-  isFileName: isOutputName,
   rejects: ({ splits }) => Object.entries(splits).map(([split, { rejects }]) => ({ split, rejects })),
   check: checkSft,
 }

@@ -1,6 +1,8 @@
 /** kind: mix. Shards of folders that were built before, mixed into new ones. */
 import { z } from 'zod'
+import { ShardmillError } from '../../errors/index.ts'
 import { type MixLock, usualSplits } from '../../pipeline/lock.ts'
+import { outputFormatOf } from '../../stages/outputs/index.ts'
 import type { Json } from '../../store/types.ts'
 import { editorSchema, nameSchema, onUntrained, sliceFields } from '../fields.ts'
 import { portable } from '../import-file.ts'
@@ -87,6 +89,13 @@ async function lockMix(recipe: MixRecipe, locking: Locking): Promise<MixLock> {
   const [first, ...others] = folders.values()
   for (const other of others) assertSameVocabulary(first!, other)
   const { tokenizer, template } = first!.manifest.lock
+  const { format } = outputFormatOf(recipe.output)
+  if (format.template !== undefined && format.template !== template.name)
+    throw new ShardmillError(
+      'RECIPE',
+      `output: is ${format.name}, which holds what template ${format.template} writes, and the folders were made with ${template.name}`,
+      { hint: `Leave \`output\` out, or name another format.` },
+    )
   const maxSeqLen = Math.max(...[...folders.values()].map(({ manifest }) => manifest.lock.maxSeqLen))
   const splitOrder = splitOrderOf(recipe)
   return {

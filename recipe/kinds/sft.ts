@@ -131,6 +131,7 @@ export const sftSchema = sftFields.superRefine((recipe, context) => {
   checkDtype(recipe, context)
   checkMaskOption(recipe, context)
   checkOrder(recipe, context)
+  checkTogether(recipe, context)
 })
 
 type Fields = z.output<typeof sftFields>
@@ -155,6 +156,21 @@ function checkMaskOption({ template, maskAssistantHeader }: Fields, context: z.R
       path: ['maskAssistantHeader'],
       message: `is no option of the template ${name}, whose mask is fixed`,
     })
+}
+
+/** Some templates write tokens of one tokenizer only, some formats hold conversations of one template only. */
+function checkTogether({ tokenizer, template, output }: Fields, context: z.RefinementCtx): void {
+  const issue = (field: string, message: string) =>
+    context.addIssue({ code: 'custom', path: [field], message })
+  const { name, tokenizer: only } = templateOf(templateName(template))
+  if (only !== undefined && tokenizer.kind !== only)
+    issue('template', `is ${name}, which writes text: it goes with \`tokenizer: { kind: ${only} }\` only`)
+  const { format } = outputFormatOf(output)
+  if (format.template !== undefined && format.template !== name)
+    issue(
+      'output',
+      `is ${format.name}, which holds what \`template: ${format.template}\` writes, and no tokens`,
+    )
 }
 
 export function checkOrder(

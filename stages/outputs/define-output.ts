@@ -94,6 +94,8 @@ export interface OutputFormat {
   readonly about: string
   /** Whether the recipe's dtype decides about bytes; where it does not, recipes may not set it. */
   readonly hasDtype: boolean
+  /** The one template whose conversations it can hold; absent: those of any. */
+  readonly template?: string
   /** The options' schemas, by their names in the recipe. */
   readonly fields: Readonly<Record<string, z.ZodType>>
   /** Fills in options that depend on the recipe. Throws RECIPE errors for what cannot be. */
@@ -122,8 +124,6 @@ export interface OutputFormat {
     shards: readonly FinishedShard[],
     facts: ShardFacts,
   ) => readonly { readonly path: string; readonly role: string; readonly content: Uint8Array }[]
-  /** Names that `splitFiles` gives. */
-  readonly splitFileNames?: RegExp
 }
 
 export function defineOutput(format: OutputFormat): OutputFormat {

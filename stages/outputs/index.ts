@@ -58,10 +58,3 @@ export function shardOf(
 export function shardNames({ files }: OutputFormat, stem: string): Record<string, string> {
   return Object.fromEntries(files.map(({ role, suffix }) => [role, stem + suffix]))
 }
-
-/** Whether some format gives this name to a file of its own. */
-export function isOutputName(path: string): boolean {
-  return outputFormats.some(
-    (format) => shardOf(format, path) !== undefined || format.splitFileNames?.test(path) === true,
-  )
-}

@@ -105,7 +105,6 @@ export const mds = defineOutput({
     }
     return [{ path: `${split}/index.json`, role: 'index', content: Buffer.from(sortedJson(index)) }]
   },
-  splitFileNames: /^[A-Za-z][A-Za-z0-9_-]*\/index\.json$/,
 })
 
 function configOf(dtype: Dtype): Buffer {

@@ -1,4 +1,5 @@
 /** Lines of text, of tokens that are bytes: what a template wrote, as it is. There is no mask in it. */
+import { ShardmillError } from '../../errors/index.ts'
 import { conversationsOf, PieceFiller } from './conversation-rows.ts'
 import { type ByteFile, defineOutput, verifyError } from './define-output.ts'
 import { ownNames } from './own-names.ts'
@@ -11,14 +12,16 @@ export const text = defineOutput({
   version: 1,
   about: 'The text itself, a line a conversation: for tokenizer bytes and template user_assistant',
   hasDtype: false,
+  template: 'user_assistant',
   cut: () => 'conversations',
   ...ownNames,
   files: [{ role: 'text', suffix: '.jsonl' }],
   async write(content, files) {
     for (const { tokens, mask } of conversationsOf(content)) {
       const line = Uint8Array.from(tokens)
-      if (tokens.some((id) => id > 255) || mask.includes(0) || line.indexOf(newline) !== line.length - 1)
-        throw new TypeError('output text takes whole lines of tokenizer bytes')
+      if (tokens.some((id) => id > 255) || mask.includes(0))
+        throw new TypeError('output text takes lines of tokenizer bytes')
+      if (line.indexOf(newline) !== line.length - 1) throw cutLine(line)
       await files['text']!.write(line)
     }
   },
@@ -37,6 +40,17 @@ export const text = defineOutput({
     return { pieces }
   },
 })
+
+function cutLine(line: Uint8Array): ShardmillError {
+  const shown = Buffer.from(line.subarray(0, 60)).toString('latin1')
+  return new ShardmillError(
+    'RECIPE',
+    `a line of text was cut at maxSeqLen (${line.length} bytes): ${shown}…`,
+    {
+      hint: 'Raise maxSeqLen, or leave such rows out with `tooLong: drop`: half a line is no JSON.',
+    },
+  )
+}
 
 /** Each with its newline. */
 async function* linesOf(file: ByteFile): AsyncGenerator<Uint8Array> {

@@ -59,6 +59,8 @@ export interface Template {
   readonly specials: readonly string[]
   /** The options it takes, and what they are when the recipe does not say. */
   readonly options?: TemplateOptions
+  /** The one kind of tokenizer whose tokens it writes by itself; absent: it has texts encoded by any. */
+  readonly tokenizer?: 'bytes'
   /** True when it is a file that the recipe names: then `renderer` needs `tools`. */
   readonly isFile?: true
   /**

@@ -24,6 +24,7 @@ export const userAssistant = defineTemplate({
     ],
   },
   specials: [],
+  tokenizer: 'bytes',
   renderer: () => (frame: ConversationFrame, row: number, out: TokenSink) => {
     const { rowMessages, messageKind, messageParts, partText, partType, text, sourceRow } = frame
     const first = rowMessages[row]!

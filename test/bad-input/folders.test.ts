@@ -5,6 +5,9 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
@@ -77,6 +80,64 @@ describe.concurrent('the output', () => {
     here.write('out2/notes.txt', 'mine')
     expectRefusal(await build(here, 'out2', 'store'), { ...output, says: 'it holds "notes.txt"', hint: true })
     expect(readdirSync(here.path('out2'))).toContain('sft_train_000000.bin')
+  })
+
+  test('holds files of the kinds that we write, which are not ours: none is lost', async () => {
+    const here = lab()
+    expect((await build(here, 'out', 'store')).code).toBe(0)
+    const theirs = ['ckpt/step100.pt', 'model.pt', 'my-conversations.jsonl', 'embeddings.parquet']
+    const ours = ['sft_train_000007.bin', 'val/index.json']
+    for (const name of [...theirs, ...ours]) {
+      here.write(`out/${name}`, 'mine')
+      const refused = { ...output, says: `it holds "${name}"`, hint: true as const }
+      expectRefusal(await build(here, 'out', 'store'), refused)
+      // Also when either of the two files that tell what is ours is gone.
+      for (const lost of ['manifest.json', 'provenance.jsonl']) {
+        renameSync(here.path(`out/${lost}`), here.path(lost))
+        expectRefusal(await build(here, 'out', 'store'), refused)
+        renameSync(here.path(lost), here.path(`out/${lost}`))
+      }
+      expect(readFileSync(here.path(`out/${name}`), 'utf8')).toBe('mine')
+      const verified = await shardmill(['verify', 'out'], { cwd: here.dir })
+      expect(verified.code).toBe(3)
+      expect(verified.stderr).toMatch(/hint: Move away what is not in the manifest/)
+      rmSync(here.path(`out/${name.split('/')[0]}`), { recursive: true })
+    }
+    expect((await build(here, 'out', 'store')).code).toBe(0)
+  })
+
+  test('is the folder that the command runs in', async () => {
+    const here = lab()
+    mkdirSync(here.out)
+    expectRefusal(
+      await shardmill(['build', '../recipe.yaml', '--out', '.', '--store', '../store', '--json'], {
+        cwd: here.out,
+      }),
+      { ...output, says: '. is the folder this runs in, or holds it', hint: '--out' },
+    )
+    expect(existsSync(here.store)).toBe(false)
+  })
+
+  test('is a link that leads nowhere', async () => {
+    const here = lab()
+    symlinkSync('gone', here.out)
+    expectRefusal(await build(here, 'out', 'store'), {
+      ...output,
+      says: 'out is a symbolic link to gone, which is not there',
+      hint: '--out',
+    })
+    expect(existsSync(here.store)).toBe(false)
+  })
+
+  test('stays as private as it was', async () => {
+    const here = lab()
+    mkdirSync(here.out)
+    chmodSync(here.out, 0o700)
+    for (const recipe of [recipeOf(customJson), { ...recipeOf(customJson), maxSeqLen: 7 }]) {
+      here.recipe(recipe)
+      expect((await build(here, 'out', 'store')).code).toBe(0)
+      expect(statSync(here.out).mode & 0o777).toBe(0o700)
+    }
   })
 
   test('holds a manifest that is damaged', async () => {

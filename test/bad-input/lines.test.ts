@@ -257,3 +257,23 @@ describe.concurrent('custom_json', () => {
     ])
   })
 })
+
+test('a line of text that is cut is no line', async () => {
+  const here = new Lab()
+  here.write('a.jsonl', goodLines)
+  await here.refuses(
+    {
+      ...recipeOf(customJson),
+      tokenizer: { kind: 'bytes' },
+      template: 'user_assistant',
+      output: { format: 'text' },
+      maxSeqLen: 20,
+    },
+    {
+      exit: 2,
+      code: 'RECIPE',
+      says: 'a line of text was cut at maxSeqLen (20 bytes): {"user_text": "',
+      hint: 'tooLong: drop',
+    },
+  )
+})

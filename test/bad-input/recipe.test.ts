@@ -4,12 +4,14 @@ import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { parseRecipe } from '../../recipe/parse.ts'
 import { recipeJsonSchema } from '../../recipe/schema.ts'
+import { outputFormats } from '../../stages/outputs/index.ts'
 import { sources } from '../../stages/sources/index.ts'
 import { change, good, refusal } from './recipes.ts'
 import { customJson, goodLines, Lab, recipeOf } from './support.ts'
 
 const templateChoice =
   'one of model, nanochat, chatml, user_assistant or a mapping with the fields jinja, config, variables'
+const formats = outputFormats.map(({ name }) => name)
 const source = (text: string) => change('custom_json, path: a.jsonl', text)
 
 test('the recipe that is spoilt below is good', () => {
@@ -250,6 +252,22 @@ describe('has a value that is wrong', () => {
     [
       change('  train:', '  a.b:'),
       'line 8: splits.a.b: is no name for a split: letters, digits, "_" and "-", beginning with a letter',
+    ],
+    [
+      `${good}output: { format: parqet }\n`,
+      `line 10: output.format: is "parqet", expected one of ${formats.join(', ')}; did you mean \`parquet\`?`,
+    ],
+    [
+      `${good}output: { fromat: parquet }\n`,
+      `line 10: output.format: is missing (did you mean it by \`fromat\`?), expected one of ${formats.join(', ')}`,
+    ],
+    [
+      change('template: nanochat', 'template: user_assistant'),
+      'line 4: template: is user_assistant, which writes text: it goes with `tokenizer: { kind: bytes }` only',
+    ],
+    [
+      `${good}output: { format: text }\n`,
+      'line 10: output: is text, which holds what `template: user_assistant` writes, and no tokens',
     ],
     [
       `${good}dtype: int16\n`,
