@@ -6,11 +6,13 @@
  * list in the order of the ids: this is tested for each file, and what fails keeps its list (text-encoder.ts). Files
  * converted from tiktoken (Llama 3) with `ignore_merges` merge exactly as tiktoken does, which is tested too.
  */
+import { isUtf8 } from 'node:buffer'
 import { buildMergeTables } from '../../bpe/merge-tables.ts'
 import { recognisePattern } from '../../bpe/patterns.ts'
 import { ShardmillError } from '../../errors/index.ts'
 import { bytesOfToken } from './byte-level.ts'
 import { type AddedToken, HINT, type HuggingFaceFile, readHuggingFaceJson } from './huggingface-file.ts'
+import { toNfc } from './nfc.ts'
 import { packTokenizer, type RawTokenizer } from './tokenizer-file.ts'
 import { type TextRules, type TokenizerFile, withoutTokens } from './vocabulary.ts'
 
@@ -29,14 +31,13 @@ export function readHuggingFace(bytes: Uint8Array, name: string, options: Huggin
   const file = readHuggingFaceJson(bytes, name)
   const bad: Bad = (why) => new ShardmillError('BAD_TOKENIZER', why, { at: { file: name }, hint: HINT })
   const added = addedTokens(file, options.wanted, bad)
-  const rules = rulesOf(file, added, options.recognise, bad)
-  const tokens = tokensOf(file, added, bad)
+  const ordinary = ordinaryAmong(file, added, options.recognise, bad)
+  const rules = rulesOf(file, added, ordinary, options, bad)
+  const tokens = tokensOf(file, added, ordinary, bad)
   const pattern = onlyPattern(file)
   const idsBelow = [...file.vocabulary.values()].reduce((most, id) => Math.max(most, id + 1), 0)
-  const whole = {
-    ...packTokenizer({ ...tokens, pattern: pattern ?? 'steps' }, name, bytes.length, HINT),
-    idsBelow,
-  }
+  const packed = packTokenizer({ ...tokens, pattern: pattern ?? 'steps' }, name, bytes.length, HINT)
+  const whole = { ...packed, specialTokens: withOrdinary(packed, ordinary, options), idsBelow }
   const merges = mergeColumn(whole, file)
 
   // Of these patterns bpe/ and the tiktoken package know that they leave no text out.
@@ -62,19 +63,55 @@ function onlyPattern({ steps }: HuggingFaceFile): string | undefined {
   return step.behavior === 'isolated' ? step.find.regex : undefined
 }
 
-/** The vocabulary without the added tokens; one that merges make is an ordinary token all the same. */
+/**
+ * The added tokens that are ordinary tokens too: those that stand in a merge, byte symbols, and with `ignore_merges`
+ * those that stand for another text than their name: a piece of a text can be that one as a whole.
+ */
+function ordinaryAmong(
+  file: HuggingFaceFile,
+  added: readonly AddedToken[],
+  recognise: boolean,
+  bad: Bad,
+): readonly AddedToken[] {
+  const merged = new Set(file.merges.flatMap(([left, right]) => [left, right, left + right]))
+  return added.filter((token) => {
+    const { content } = token
+    const bytes = bytesOfToken(content)
+    if (bytes === undefined) return false
+    if (file.vocabulary.has(content)) {
+      const isOtherText = isUtf8(bytes) && !Buffer.from(content).equals(bytes)
+      return merged.has(content) || bytes.length === 1 || (file.ignoreMerges && isOtherText)
+    }
+    if (bytes.length > 1) return false
+    const byte = bytes[0]!
+    // A byte of ASCII is a whole character, so recognising leaves none of them; normalizing afterwards may bring one in.
+    const neverLeft = byte < 0x80 && recognise && (file.normalize === undefined || token.normalized)
+    if (neverLeft || isNeverInUtf8(byte)) return true
+    throw bad(
+      `the byte symbol ${JSON.stringify(content)} is an added token, but not in the vocabulary: texts have no token for the byte 0x${byte.toString(16)}`,
+    )
+  })
+}
+
+/** No text has such a byte, so that it does not matter which token it is. */
+function isNeverInUtf8(byte: number): boolean {
+  return byte === 0xc0 || byte === 0xc1 || byte >= 0xf5
+}
+
+/** The vocabulary without the added tokens that are no ordinary tokens; they are the special ones. */
 function tokensOf(
   file: HuggingFaceFile,
   added: readonly AddedToken[],
+  ordinary: readonly AddedToken[],
   bad: Bad,
 ): Omit<RawTokenizer, 'pattern'> {
   const special = new Map(added.map(({ content, id }) => [content, id] as const))
-  const merged = new Set(file.merges.map(([left, right]) => left + right))
-  const isAdded = (text: string) => special.has(text) && !merged.has(text)
+  for (const { content } of ordinary) special.delete(content)
+  const texts = new Map([...file.vocabulary, ...ordinary.map(({ content, id }) => [content, id] as const)])
   const tokens: Uint8Array[] = []
   const ranks: number[] = []
-  for (const [text, id] of file.vocabulary) {
-    if (isAdded(text)) continue
+  for (const [text, id] of texts) {
+    if (special.has(text)) continue
     const token = bytesOfToken(text)
     if (token === undefined) {
       throw bad(`the token ${JSON.stringify(text)} (id ${id}) is not in the byte-level alphabet`)
@@ -84,16 +121,28 @@ function tokensOf(
   }
   for (const [left, right] of file.merges) {
     for (const text of [left, right, left + right]) {
-      if (file.vocabulary.has(text) && !isAdded(text)) continue
+      if (file.vocabulary.has(text) && !special.has(text)) continue
       throw bad(
         `the merge of ${JSON.stringify(left)} and ${JSON.stringify(right)} needs ${JSON.stringify(text)}, which is no token`,
       )
     }
   }
-  return { tokens, ranks, specialTokens: [...special].filter(([content]) => !merged.has(content)) }
+  return { tokens, ranks, specialTokens: [...special] }
 }
 
-function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: (why: string) => ShardmillError) {
+/** The special tokens, and those `ordinary` ones that are looked up by name: the template's, and recognised ones. */
+function withOrdinary(
+  { specialTokens }: TokenizerFile,
+  ordinary: readonly AddedToken[],
+  { wanted, recognise }: HuggingFaceOptions,
+): TokenizerFile['specialTokens'] {
+  const named = ordinary.filter(({ content }) => recognise || wanted.includes(content))
+  return [...specialTokens, ...named.map(({ content, id }) => [content, id] as const)].toSorted(
+    (a, b) => a[1] - b[1],
+  )
+}
+
+function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: Bad) {
   const added = new Map<string, AddedToken>()
   for (const token of file.added) {
     const known = file.vocabulary.get(token.content)
@@ -102,7 +151,8 @@ function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: (why
         `the added token ${JSON.stringify(token.content)} has id ${token.id}, but ${known} in the vocabulary`,
       )
     }
-    added.set(token.content, token)
+    // Of tokens with one name the first counts, as in the original.
+    if (!added.has(token.content)) added.set(token.content, token)
   }
   for (const content of wanted) {
     const id = file.vocabulary.get(content)
@@ -115,8 +165,9 @@ function addedTokens(file: HuggingFaceFile, wanted: readonly string[], bad: (why
 function rulesOf(
   file: HuggingFaceFile,
   added: readonly AddedToken[],
-  recognise: boolean,
-  bad: (why: string) => ShardmillError,
+  ordinary: readonly AddedToken[],
+  { wanted, recognise }: HuggingFaceOptions,
+  bad: Bad,
 ): TextRules | undefined {
   const special = recognise ? added.find(({ options }) => options.length > 0) : undefined
   if (special !== undefined) {
@@ -126,11 +177,28 @@ function rulesOf(
   }
   const contents = (normalized: boolean) =>
     added.filter((token) => token.normalized === normalized).map(({ content }) => content)
+  if (recognise && file.normalize !== undefined) checkForms(contents(true), bad)
+  const reserved = ordinary.map(({ content }) => content).filter((content) => wanted.includes(content))
   const rules: TextRules = {
     ...(file.normalize === undefined ? {} : { normalize: file.normalize }),
     ...(recognise ? { recognise: { raw: contents(false), normalized: contents(true) } } : {}),
+    ...(!recognise && reserved.length > 0 ? { reserved } : {}),
   }
   return Object.keys(rules).length === 0 ? undefined : rules
+}
+
+/** Refuses added tokens that normalizing makes one: a text does not say which of them it has. */
+function checkForms(contents: readonly string[], bad: Bad): void {
+  const known = new Map<string, string>()
+  for (const content of contents) {
+    const form = toNfc(content)
+    const other = known.get(form)
+    if (other !== undefined)
+      throw bad(
+        `the added tokens ${JSON.stringify(other)} and ${JSON.stringify(content)} are the same text after normalizing`,
+      )
+    known.set(form, content)
+  }
 }
 
 /** Index of each token by its text in Latin-1. */
@@ -144,10 +212,13 @@ function indices({ bytes, offsets, ids }: TokenizerFile): Map<string, number> {
 function mergeColumn(tokenizer: TokenizerFile, { merges }: HuggingFaceFile): Uint32Array {
   const index = indices(tokenizer)
   const column = new Uint32Array(3 * merges.length)
-  const latin1 = (text: string) => Buffer.from(bytesOfToken(text)!).toString('latin1')
+  const indexOf = (text: string) => {
+    const found = index.get(Buffer.from(bytesOfToken(text)!).toString('latin1'))
+    if (found === undefined) throw new TypeError(`the merged token ${JSON.stringify(text)} has no index`)
+    return found
+  }
   merges.forEach(([left, right], m) => {
-    const texts = [latin1(left), latin1(right)] as const
-    column.set([index.get(texts[0])!, index.get(texts[1])!, index.get(texts[0] + texts[1])!], 3 * m)
+    column.set([indexOf(left), indexOf(right), indexOf(left + right)], 3 * m)
   })
   return column
 }

@@ -3,6 +3,7 @@
  * the same ids, splitting by steps and merging by the list of merges.
  */
 import { buildTables, createEncoder, type Encoder, type EncoderTables } from '../../bpe/index.ts'
+import { ShardmillError } from '../../errors/index.ts'
 import { createMerger } from './merge-pairs.ts'
 import { isPlain, toNfc } from './nfc.ts'
 import { createSplitter, literals } from './split-text.ts'
@@ -46,10 +47,28 @@ export function createTextEncoder(tables: TextTables): TextEncoder {
   if (text === undefined) return { ...createEncoder(tables), room: 1 }
   const { rules, specials, merges } = text
   const plain: Inner = merges === undefined ? createEncoder(tables) : mergeEncoder(tables, rules, merges)
-  const { recognise } = rules
-  if (recognise === undefined)
-    return rules.normalize === undefined ? { ...plain, room: 1 } : normalizing(plain)
-  return recognising(plain, { ...rules, recognise }, specials)
+  const { recognise, reserved } = rules
+  if (recognise !== undefined) return recognising(plain, { ...rules, recognise }, specials)
+  const encoder = rules.normalize === undefined ? { ...plain, room: 1 } : normalizing(plain)
+  return reserved === undefined ? encoder : refusing(encoder, idsByText(reserved, specials))
+}
+
+/**
+ * Ids of added tokens, by what is found of them in a text: their names, brought into `form`.
+ * @throws TypeError when one has no id
+ */
+export function idsByText(
+  names: readonly string[],
+  specials: ReadonlyMap<string, number>,
+  form = (text: string) => text,
+): ReadonlyMap<string, number> {
+  return new Map(
+    names.map((name) => {
+      const id = specials.get(name)
+      if (id === undefined) throw new TypeError(`the added token ${JSON.stringify(name)} has no id`)
+      return [form(name), id] as const
+    }),
+  )
 }
 
 type Out = Int32Array | Uint32Array
@@ -88,6 +107,38 @@ function normalizing(inner: Inner): TextEncoder {
   }
 }
 
+/** Lets no text give one of the `reserved` ids. */
+function refusing(inner: TextEncoder, reserved: ReadonlyMap<string, number>): TextEncoder {
+  const names = new Map([...reserved].map(([name, id]) => [id, name]))
+  function check(ids: ArrayLike<number>, from: number, to: number): void {
+    for (let i = from; i < to; i++) {
+      const name = names.get(ids[i]!)
+      if (name === undefined) continue
+      throw new ShardmillError(
+        'BAD_ROW',
+        `the text becomes the template's special token ${JSON.stringify(name)}, which merges make of it`,
+        {
+          hint: 'Take it out of the text, or let texts have special tokens: tokenizer.addedTokens: recognise.',
+        },
+      )
+    }
+  }
+  return {
+    engine: inner.engine,
+    room: inner.room,
+    encode(bytes, start, end, out, at, limit) {
+      const stop = inner.encode(bytes, start, end, out, at, limit)
+      check(out, at, stop)
+      return stop
+    },
+    encodeString(text) {
+      const ids = inner.encodeString(text)
+      check(ids, 0, ids.length)
+      return ids
+    },
+  }
+}
+
 type Recognising = TextRules & Required<Pick<TextRules, 'recognise'>>
 
 /** Added tokens become their ids; what stands between them is a text of its own. */
@@ -97,16 +148,16 @@ function recognising(plain: Inner, rules: Recognising, specials: ReadonlyMap<str
   const normal = rules.normalize === undefined ? (text: string) => text : toNfc
   const pieces = (texts: readonly string[]) => (texts.length === 0 ? undefined : literals(texts))
   const rawPattern = pieces(raw)
-  const idOf = new Map(specials)
-  for (const text of normalized) idOf.set(normal(text), specials.get(text)!)
+  const rawIds = idsByText(raw, specials)
+  const normalIds = idsByText(normalized, specials, normal)
   const normalPattern = pieces(normalized.map(normal))
   const firstBytes = new Uint8Array(256)
   for (const text of [...raw, ...normalized.map(normal)]) firstBytes[Buffer.from(text)[0]!] = 1
 
   function encodeString(text: string): Uint32Array {
     const ids: number[] = []
-    splitBy(text, rawPattern, ids, idOf, (rest) => {
-      splitBy(normal(rest), normalPattern, ids, idOf, (last) => {
+    splitBy(text, rawPattern, ids, rawIds, (rest) => {
+      splitBy(normal(rest), normalPattern, ids, normalIds, (last) => {
         for (const id of plain.encodeString(last)) ids.push(id)
       })
     })

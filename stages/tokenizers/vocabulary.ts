@@ -29,6 +29,8 @@ export interface TextRules {
   readonly normalize?: 'NFC'
   /** Added tokens that are recognised inside a text: before it is normalized, and after. */
   readonly recognise?: { readonly raw: readonly string[]; readonly normalized: readonly string[] }
+  /** Special tokens of the template that merges make as well; a text that gives one is refused, it would forge a turn. */
+  readonly reserved?: readonly string[]
   /** In place of the pattern; pieces are then merged by the list of merges. */
   readonly steps?: readonly SplitStep[]
   /** A piece that is a token as a whole is that token, however its bytes would merge. */

@@ -5,7 +5,7 @@
 import { ShardmillError } from '../../errors/index.ts'
 import { toNfc } from './nfc.ts'
 import { literals } from './split-text.ts'
-import { createTextEncoder, type TextTables } from './text-encoder.ts'
+import { createTextEncoder, idsByText, type TextTables } from './text-encoder.ts'
 
 export interface Placed {
   readonly ids: readonly number[]
@@ -23,6 +23,12 @@ export interface WholeTextEncoder {
   encode(text: string, places: readonly number[]): Placed
 }
 
+/** Finds added tokens, and knows the id of each text it finds. */
+interface Finder {
+  readonly pattern: RegExp | undefined
+  readonly idOf: ReadonlyMap<string, number>
+}
+
 interface Piece {
   readonly text: string
   readonly id?: number
@@ -38,20 +44,21 @@ export function createWholeTextEncoder({ text: encoding, ...tables }: TextTables
   }
   const encoder = createTextEncoder({ ...tables, text: { ...encoding, rules: plainRules } })
   const normal = normalize === undefined ? (text: string) => text : toNfc
-  const idOf = new Map(encoding.specials)
-  for (const text of recognise.normalized) idOf.set(normal(text), encoding.specials.get(text)!)
-  const pattern = (texts: readonly string[]) => (texts.length === 0 ? undefined : literals(texts))
-  const raw = pattern(recognise.raw)
-  const normalized = pattern(recognise.normalized.map(normal))
+  const finder = (names: readonly string[], form?: (text: string) => string): Finder => {
+    const idOf = idsByText(names, encoding.specials, form)
+    return { pattern: idOf.size === 0 ? undefined : literals([...idOf.keys()]), idOf }
+  }
+  const raw = finder(recognise.raw)
+  const normalized = finder(recognise.normalized, normal)
   const { ids: allIds, offsets } = tables.vocabulary
   const bytesOf = new Map<number, number>()
   for (let k = 0; k < allIds.length; k++) bytesOf.set(allIds[k]!, offsets[k + 1]! - offsets[k]!)
 
   /** Added tokens, and what stands between them. */
-  function cut(text: string, finder: RegExp | undefined): Piece[] {
+  function cut(text: string, { pattern, idOf }: Finder): Piece[] {
     const pieces: Piece[] = []
     let at = 0
-    for (const match of finder === undefined ? [] : text.matchAll(finder)) {
+    for (const match of pattern === undefined ? [] : text.matchAll(pattern)) {
       if (match.index > at) pieces.push({ text: text.slice(at, match.index) })
       pieces.push({ text: match[0], id: idOf.get(match[0])! })
       at = match.index + match[0].length
