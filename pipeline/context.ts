@@ -103,6 +103,14 @@ export function number(result: StageResult, name: string): number {
   return value
 }
 
+/**
+ * Raised when a kind of tokenizer would now be read otherwise, so that vocabularies of the other kinds stay cached;
+ * absent where nothing changed since the stage's own version.
+ */
+const readerVersions: Readonly<Record<string, number>> = {
+  huggingface: 2, // added tokens that are ordinary tokens too
+}
+
 /** The tokenizer's vocabulary with the template's special tokens, and the template's files if it has any. */
 export async function vocabularyOf(
   { tokenizer, template }: Pick<Settings, 'tokenizer' | 'template'>,
@@ -114,6 +122,7 @@ export async function vocabularyOf(
     title: `tokenizer ${tokenizer.name}`,
     params: {
       kind: tokenizer.kind,
+      ...present('version', readerVersions[tokenizer.kind]),
       specials: template.specials,
       ...present('addedTokens', tokenizer.addedTokens),
     },

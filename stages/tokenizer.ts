@@ -7,13 +7,15 @@ import { encodeVocabulary } from './tokenizers/vocabulary.ts'
 
 interface Params extends TokenizerOptions {
   readonly kind: string
+  /** Of the kind's reader; it is only there to be in the key. */
+  readonly version?: number
   readonly specials: readonly string[]
 }
 
 export const tokenizer = defineStage({
   name: 'tokenizer',
   async run(call, { store }) {
-    const { kind, specials, ...options } = paramsOf<Params>(call)
+    const { kind, version: _, specials, ...options } = paramsOf<Params>(call)
     const file = input(call, 'file')
     checkTokenizerSize(kind, (await store.statBlob(file)) ?? 0, fileName(call))
     const vocabulary = readTokenizer(kind, await store.readBlobBytes(file), fileName(call), specials, options)

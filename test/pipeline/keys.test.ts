@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto'
 import { expect, test } from 'vitest'
+import { vocabularyOf } from '../../pipeline/context.ts'
 import { canonicalJson, digestOfText, stageKey } from '../../pipeline/keys.ts'
+import { keyOf, LocalRunner, type StageCall, type StageResult } from '../../pipeline/stage.ts'
 import type { Digest } from '../../store/types.ts'
 
 const digest = 'a'.repeat(64) as Digest
@@ -60,4 +62,29 @@ test('every part of the question changes the key', () => {
 
 test('digestOfText hashes UTF-8', () => {
   expect(digestOfText('ü€😀')).toBe(createHash('sha256').update('ü€😀').digest('hex'))
+})
+
+test('a kind of tokenizer that is read otherwise than before asks another question, the other kinds the same one', async () => {
+  class Asked extends LocalRunner {
+    readonly calls: StageCall[] = []
+    async stage(call: StageCall): Promise<StageResult> {
+      this.calls.push(call)
+      const outputs = { vocabulary: { digest, bytes: 1 } }
+      return { key: keyOf(call), outputs, stats: { vocabularySize: 9, bosId: 0 } }
+    }
+    async list() {
+      return digest
+    }
+    note() {}
+  }
+  const run = new Asked()
+  for (const kind of ['tiktoken', 'nanochat', 'huggingface']) {
+    const tokenizer = { kind, name: 'x', file: { path: 'x', bytes: 1, sha256: digest } }
+    await vocabularyOf({ tokenizer, template: { name: 'chatml', version: 1, specials: ['<s>'] } }, run)
+  }
+  expect(run.calls.map(({ params }) => params)).toEqual([
+    { kind: 'tiktoken', specials: ['<s>'] },
+    { kind: 'nanochat', specials: ['<s>'] },
+    { kind: 'huggingface', version: 2, specials: ['<s>'] },
+  ])
 })
