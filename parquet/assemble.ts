@@ -2,7 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import type { Column } from './columns.ts'
 import { Damage } from './damage.ts'
 import type { LeafRows } from './leaf.ts'
-import { leavesOf, type Plan } from './plan.ts'
+import { leavesOf, type Plan, type Watched } from './plan.ts'
 import type { LeafShape, ListShape, StructShape } from './schema.ts'
 
 /**
@@ -60,9 +60,45 @@ function build(plan: Plan, leaves: ReadonlyMap<number, LeafRows>, badRows: Map<n
       const witnesses = leavesOf(plan).map((shape) => leaves.get(shape.index)!)
       const { length, valid } = presence(witnesses[0]!, plan.shape)
       for (const field of Object.values(fields)) if (field.length !== length) throw disagreement()
-      return { kind: 'struct', length, fields, ...(valid && { valid }) }
+      const filled = filledOf(plan.watched, length, leaves)
+      return { kind: 'struct', length, fields, ...(filled && { filled }), ...(valid && { valid }) }
     }
   }
+}
+
+function filledOf(
+  watched: readonly (readonly [string, Watched])[],
+  length: number,
+  leaves: ReadonlyMap<number, LeafRows>,
+): ReadonlyMap<string, Uint8Array> | undefined {
+  let filled: Map<string, Uint8Array> | undefined
+  for (const [name, field] of watched) {
+    const marks = new Uint8Array(length)
+    if (!mark(field, marks, leaves)) continue
+    filled ??= new Map()
+    filled.set(name, marks)
+  }
+  return filled
+}
+
+/** Sets 1 where the value holds something; true when it does anywhere. */
+function mark(watched: Watched, marks: Uint8Array, leaves: ReadonlyMap<number, LeafRows>): boolean {
+  let any = false
+  if (watched.kind === 'struct') {
+    for (const field of watched.fields) if (mark(field, marks, leaves)) any = true
+    return any
+  }
+  const offsets =
+    watched.kind === 'list'
+      ? listOf(leaves.get(watched.witness.index)!, watched.shape).offsets
+      : leaves.get(watched.shape.index)!.offsets
+  if (offsets.length !== marks.length + 1) throw disagreement()
+  for (let i = 0; i < marks.length; i++) {
+    if (offsets[i] === offsets[i + 1]) continue
+    marks[i] = 1
+    any = true
+  }
+  return any
 }
 
 interface ListLevels {

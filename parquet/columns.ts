@@ -8,7 +8,12 @@ export type ColumnType =
   | { readonly kind: 'string' }
   | { readonly kind: 'int' }
   | { readonly kind: 'list'; readonly item: ColumnType }
-  | { readonly kind: 'struct'; readonly fields: Readonly<Record<string, ColumnType>> }
+  | {
+      readonly kind: 'struct'
+      readonly fields: Readonly<Record<string, ColumnType>>
+      /** Fields that need not be there and may be of any type: of them is only asked whether they hold something. */
+      readonly watched?: readonly string[]
+    }
 
 /** UTF-8 strings: value i is `bytes[offsets[i] .. offsets[i+1])`. Validated: every value is well-formed UTF-8. */
 export interface StringColumn {
@@ -41,6 +46,11 @@ export interface StructColumn {
   readonly kind: 'struct'
   readonly length: number
   readonly fields: Readonly<Record<string, Column>>
+  /**
+   * Of the watched fields those that hold something in this batch, with 1 where they do: a text or a list that is not
+   * empty, or a struct with such a field. Numbers and booleans hold nothing.
+   */
+  readonly filled?: ReadonlyMap<string, Uint8Array>
   readonly valid?: Uint8Array
 }
 

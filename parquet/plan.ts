@@ -10,7 +10,14 @@ export type Plan =
       readonly kind: 'struct'
       readonly shape: StructShape
       readonly fields: readonly (readonly [string, Plan])[]
+      readonly watched: readonly (readonly [string, Watched])[]
     }
+
+/** What to read to know whether there is something in a value: of a list the levels of one column below it. */
+export type Watched =
+  | { readonly kind: 'string'; readonly shape: LeafShape }
+  | { readonly kind: 'list'; readonly shape: ListShape; readonly witness: LeafShape }
+  | { readonly kind: 'struct'; readonly fields: readonly Watched[] }
 
 /**
  * Finds the asked columns in the file's schema; fields that nobody asked for are left out. Errors name the file,
@@ -42,7 +49,11 @@ function match(file: string, label: string, type: ColumnType, shape: Shape): Pla
       return [name, match(file, `${label}.${name}`, field, found)] as const
     })
     if (fields.length === 0) throw new TypeError(`a struct without fields was asked for (${label})`)
-    return { kind: 'struct', shape, fields }
+    const watched = (type.watched ?? []).flatMap((name) => {
+      const found = watch(shape.fields.get(name))
+      return found === undefined ? [] : [[name, found] as const]
+    })
+    return { kind: 'struct', shape, fields, watched }
   }
   if ((type.kind === 'string' || type.kind === 'int') && shape.kind === 'leaf') {
     // A column of nothing but nulls has no type of its own.
@@ -53,6 +64,25 @@ function match(file: string, label: string, type: ColumnType, shape: Shape): Pla
     `column "${label}" is ${describeShape(shape)}, but ${describeType(type)} was expected.`,
     { at: { file }, hint: 'Map another column in the recipe, or choose another data set, subset or file.' },
   )
+}
+
+/** Undefined where there is nothing that could hold something. */
+function watch(shape: Shape | undefined): Watched | undefined {
+  if (shape === undefined) return undefined
+  if (shape.kind === 'leaf') return shape.type === 'string' ? { kind: 'string', shape } : undefined
+  if (shape.kind === 'list') {
+    const below = leavesBelow(shape.item)
+    const witness = below.find(({ type }) => type === 'string') ?? below.find(({ type }) => type === 'int')
+    return witness === undefined ? undefined : { kind: 'list', shape, witness }
+  }
+  const fields = [...shape.fields.values()].flatMap((field) => watch(field) ?? [])
+  return fields.length === 0 ? undefined : { kind: 'struct', fields }
+}
+
+function leavesBelow(shape: Shape): LeafShape[] {
+  if (shape.kind === 'leaf') return [shape]
+  if (shape.kind === 'list') return leavesBelow(shape.item)
+  return [...shape.fields.values()].flatMap(leavesBelow)
 }
 
 function missing(
@@ -87,7 +117,14 @@ export function describeType(type: ColumnType): string {
 /** The physical columns that a plan needs. */
 export function leavesOf(plan: Plan, found: LeafShape[] = []): LeafShape[] {
   if (plan.kind === 'list') leavesOf(plan.item, found)
-  else if (plan.kind === 'struct') for (const [, field] of plan.fields) leavesOf(field, found)
-  else found.push(plan.shape)
+  else if (plan.kind === 'struct') {
+    for (const [, field] of plan.fields) leavesOf(field, found)
+    for (const [, field] of plan.watched) watchedLeaves(field, found)
+  } else found.push(plan.shape)
   return found
+}
+
+function watchedLeaves(watched: Watched, found: LeafShape[]): void {
+  if (watched.kind === 'struct') for (const field of watched.fields) watchedLeaves(field, found)
+  else found.push(watched.kind === 'list' ? watched.witness : watched.shape)
 }

@@ -260,7 +260,10 @@ function enforceBadRowPolicy(
 ): void {
   const rejected = number(formatted, 'rejected')
   if (rejected === 0) return
-  const first = formatted.stats['firstReject'] as unknown as { row?: number; line?: number; why: string }
+  const first = formatted.stats['firstReject'] as unknown as Place & {
+    readonly why: string
+    readonly hint?: string
+  }
   const at = {
     file,
     ...(first.row === undefined ? {} : { row: first.row }),
@@ -270,7 +273,9 @@ function enforceBadRowPolicy(
   if (policy === 'fail') {
     throw new ShardmillError('BAD_ROW', first.why, {
       at,
-      hint: 'Correct the row, or set onBadRow: quarantine in the recipe to set such rows aside and count them.',
+      hint:
+        first.hint ??
+        'Correct the row, or set onBadRow: quarantine in the recipe to set such rows aside and count them.',
       details: { source: label, badRowsInThisPartition: rejected },
     })
   }

@@ -191,7 +191,7 @@ class RowWriter {
   private refuse(error: unknown, at: Place, value: unknown): void {
     if (!(error instanceof BadRow)) throw error
     this.out.dropRow()
-    this.rejects.add(at, error.message, value)
+    this.rejects.add(at, error.message, value, error.hint)
   }
 }
 

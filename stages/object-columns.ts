@@ -123,7 +123,39 @@ function columnOf(
       return [name, columnOf(inner, owners, field, `${name} of ${path}`, badRows)]
     }),
   )
-  return { kind: 'struct', length, fields, valid }
+  const filled = filledOf(objects, type.watched ?? [])
+  return { kind: 'struct', length, fields, ...(filled && { filled }), valid }
+}
+
+function filledOf(
+  objects: readonly Record<string, unknown>[],
+  watched: readonly string[],
+): ReadonlyMap<string, Uint8Array> | undefined {
+  let filled: Map<string, Uint8Array> | undefined
+  for (const name of watched) {
+    let marks: Uint8Array | undefined
+    objects.forEach((object, i) => {
+      if (!Object.hasOwn(object, name) || !holdsSomething(object[name])) return
+      marks ??= new Uint8Array(objects.length)
+      marks[i] = 1
+    })
+    if (marks === undefined) continue
+    filled ??= new Map()
+    filled.set(name, marks)
+  }
+  return filled
+}
+
+/** As the parquet reader says it of watched fields. A loop, since values may be nested without measure. */
+function holdsSomething(value: unknown): boolean {
+  const open = [value]
+  for (const one of open) {
+    if (typeof one === 'string' || Array.isArray(one)) {
+      if (one.length > 0) return true
+    } else if (typeof one === 'object' && one !== null)
+      for (const field of Object.values(one)) open.push(field)
+  }
+  return false
 }
 
 /** A row's field names for an error, few and short. */

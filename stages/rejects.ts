@@ -6,7 +6,7 @@ const most = 10_000
 /** Rows set aside in one partition. */
 export class Rejects {
   count = 0
-  first: { row?: number; line?: number; why: string } | undefined
+  first: { row?: number; line?: number; why: string; hint?: string } | undefined
   private readonly lines: string[] = []
   private readonly file: string
 
@@ -15,12 +15,13 @@ export class Rejects {
   }
 
   /** Sets a row aside; `value` is kept when it is known, not huge and not nested without measure. */
-  add(at: { row?: number; line?: number }, why: string, value: unknown): void {
-    this.first ??= { ...at, why }
+  add(at: { row?: number; line?: number }, why: string, value: unknown, hint?: string): void {
+    this.first ??= { ...at, why, ...(hint === undefined ? {} : { hint }) }
     this.count++
     if (this.count > most) {
-      throw new ShardmillError('BAD_FILE', `more than ${most} bad rows; the first: ${why}`, {
-        at: { file: this.file, ...this.first },
+      const { why: firstWhy, hint: _, ...place } = this.first
+      throw new ShardmillError('BAD_FILE', `more than ${most} bad rows; the first: ${firstWhy}`, {
+        at: { file: this.file, ...place },
         hint: 'This is probably another kind of data than the recipe says: look at task, columns and roles.',
       })
     }

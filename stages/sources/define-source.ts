@@ -22,6 +22,13 @@ export type TableOrigin =
 /** A row that is not what the source expects. `format` adds the file and the row number. */
 export class BadRow extends Error {
   override readonly name = 'BadRow'
+  /** What to do about it, where "correct the row" would be no help. */
+  readonly hint: string | undefined
+
+  constructor(why: string, hint?: string) {
+    super(why)
+    this.hint = hint
+  }
 }
 
 interface SourceBase<Options> {

@@ -1,5 +1,5 @@
 /** A column of messages (list<struct<role, content>>) to a conversation, with the reference's checks. */
-import type { Column, ListColumn, StringColumn } from '../../parquet/columns.ts'
+import type { Column, ListColumn, StringColumn, StructColumn } from '../../parquet/columns.ts'
 import { type ConversationWriter, roleOf } from '../conversations.ts'
 import { BadRow } from './define-source.ts'
 
@@ -59,6 +59,32 @@ function namesOf({ names, meaning }: RoleNames, role: number): string {
     .filter((_, k) => meaning[k] === role)
     .map((name) => quoted(Buffer.from(name).toString('utf8')))
     .join(' or ')
+}
+
+/** What a message can hold beside its content, under the names in use. A template gets role and content only. */
+export const unrendered: readonly string[] = [
+  'tool_calls',
+  'function_call',
+  'function_calls',
+  'reasoning_content',
+  'reasoning',
+  'thinking',
+]
+
+/** Refuses list `i` of `messages` if a message holds more than its content: it would be lost without a word. */
+export function refuseUnrendered(messages: ListColumn, i: number): void {
+  const { filled } = messages.item as StructColumn
+  if (filled === undefined) return
+  const first = messages.offsets[i]!
+  for (let m = first; m < messages.offsets[i + 1]!; m++) {
+    for (const [name, marks] of filled) {
+      if (marks[m] === 0) continue
+      throw new BadRow(
+        `message ${m - first} has ${name} beside its content, expected all of it in the content (no template renders ${name})`,
+        `Prepare the data so that each message is its role and content (${name} empty or as text in the content), or set onBadRow: quarantine in the recipe to set such rows aside and count them.`,
+      )
+    }
+  }
 }
 
 /**

@@ -13,7 +13,14 @@ import type { Json } from '../../store/types.ts'
 import { roleOf } from '../conversations.ts'
 import { BadRow, defineTableSource, type TableOrigin } from './define-source.ts'
 import { hubFields, hubOrigin } from './hub-fields.ts'
-import { isNull, messageRoles, roleNames, writeMessages } from './messages-column.ts'
+import {
+  isNull,
+  messageRoles,
+  refuseUnrendered,
+  roleNames,
+  unrendered,
+  writeMessages,
+} from './messages-column.ts'
 
 const shapes = {
   messages: {
@@ -66,7 +73,7 @@ function checkRoles(shape: keyof typeof shapes, roles: NonNullable<MessagesOptio
 
 export const messages = defineTableSource<MessagesOptions>({
   task: 'messages',
-  version: 1,
+  version: 2,
   about: 'any hub dataset or local file with messages, ShareGPT conversations or Alpaca instructions',
   fields: {
     repo: hubFields.repo.describe('The dataset on the hub (or give path)'),
@@ -146,10 +153,15 @@ export const messages = defineTableSource<MessagesOptions>({
   columns: (identity) => {
     const { shape, columns } = identity as unknown as Identity
     if (shape !== 'alpaca') {
+      const fields = { [columns['role']!]: string, [columns['content']!]: string }
       return {
         [columns['messages']!]: {
           kind: 'list',
-          item: { kind: 'struct', fields: { [columns['role']!]: string, [columns['content']!]: string } },
+          item: {
+            kind: 'struct',
+            fields,
+            watched: unrendered.filter((name) => !Object.hasOwn(fields, name)),
+          },
         },
       }
     }
@@ -159,15 +171,11 @@ export const messages = defineTableSource<MessagesOptions>({
     const { shape, columns, roles } = identity as unknown as Identity
     if (shape !== 'alpaca') {
       const names = roleNames(roles)
-      return (batch, i, out) =>
-        writeMessages(
-          batch.columns[columns['messages']!] as ListColumn,
-          i,
-          columns['role']!,
-          columns['content']!,
-          names,
-          out,
-        )
+      return (batch, i, out) => {
+        const messages = batch.columns[columns['messages']!] as ListColumn
+        refuseUnrendered(messages, i)
+        writeMessages(messages, i, columns['role']!, columns['content']!, names, out)
+      }
     }
     return (batch, i, out) => {
       const column = (name: string) =>
