@@ -190,11 +190,11 @@ function probeEnd(template: ChatTemplate, endAfter: (text: string, at: number) =
   const found = unmark(rendered, open, close)
   const [span] = found?.spans ?? []
   if (found === undefined || span === undefined || found.spans.length !== 1)
-    throw new TemplateFault("does not write the assistant's content once")
+    throw new TemplateFault("it does not write the assistant's content once")
   const end = endAfter(found.text, span[1])
   if (end < 0)
     throw new TemplateFault(
-      `writes no added token of the tokenizer after the assistant's content (but ${shown(found.text.slice(span[1]))}), so that nothing would end an answer`,
+      `it writes no added token of the tokenizer after the assistant's content (but ${shown(found.text.slice(span[1]))}), so that nothing would end an answer`,
     )
   return found.text.slice(span[1], end).trim()
 }

@@ -53,7 +53,7 @@ function openTemplate(tools: TemplateTools, variables: Readonly<Record<string, u
     return createSpanFinder(compileTemplate(source, { ...tokens, ...variables }), tools.added)
   } catch (error) {
     if (!(error instanceof TemplateFault)) throw error
-    throw new ShardmillError('BAD_FILE', `the chat template ${error.message}`, {
+    throw new ShardmillError('BAD_FILE', `the chat template: ${error.message}`, {
       at: { file },
       hint: 'Name another template, give what it asks for as `variables`, or use template: chatml.',
       cause: error,

@@ -165,6 +165,7 @@ describe('refused', () => {
   test.each(templates)('template %s', (template, why) => {
     expect(() => open(template)).toThrow(expect.objectContaining({ code: 'BAD_FILE' }))
     expect(() => open(template)).toThrow(why)
+    expect(() => open(template)).toThrow(/^t\.jinja: the chat template: \S/)
   })
 
   const rows: [template: string, messages: Message[], why: RegExp][] = [
