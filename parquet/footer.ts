@@ -1,5 +1,6 @@
 import { ShardmillError } from '../errors/index.ts'
 import type { ByteSource } from './byte-source.ts'
+import { refuseCompressed } from './compressed.ts'
 import { asBadFile, Damage } from './damage.ts'
 import { type LeafShape, readSchema, type StructShape } from './schema.ts'
 import { ThriftReader, type ThriftStruct } from './thrift.ts'
@@ -46,6 +47,7 @@ function parse(source: ByteSource): Footer {
   if (size === 0) throw refusal(source, 'the file is empty (0 bytes).')
   if (size < 12) throw refusal(source, `the file is no parquet file: it has only ${size} bytes.`)
   const head = magic(source.read(0, 4))
+  if (head !== 'PAR1') refuseCompressed(source)
   let tail = source.read(size - Math.min(size, tailBytes), Math.min(size, tailBytes))
   const end = magic(tail.subarray(tail.length - 4))
   if (end === 'PARE' || head === 'PARE') {

@@ -1,6 +1,7 @@
 import { isUtf8 } from 'node:buffer'
 import { ShardmillError } from '../errors/index.ts'
 import type { ByteSource } from './byte-source.ts'
+import { refuseCompressed } from './compressed.ts'
 import { jsonFault } from './json-fault.ts'
 import { LineReader, maxLineBytes } from './lines.ts'
 
@@ -65,7 +66,8 @@ export function* readJsonLines(
 
 /**
  * One pass over the file that counts its rows and finds where to cut it: at line ends, each part about
- * `partitionBytes` long. A file without rows (also one of zero bytes: BAD_FILE) has no parts.
+ * `partitionBytes` long. A file without rows (also one of zero bytes: BAD_FILE) has no parts. BAD_FILE for a compressed
+ * file.
  */
 export function scanJsonLines(
   source: ByteSource,
@@ -77,6 +79,7 @@ export function scanJsonLines(
       hint: 'Download or write the file again.',
     })
   }
+  refuseCompressed(source)
   const partitions: (LineRange & { readonly rows: number })[] = []
   const lines = openLines(source, 0, source.size)
   let line = 1

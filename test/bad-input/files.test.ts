@@ -1,6 +1,7 @@
 /** Source files: parquet that is damaged, empty, cut short or in another format, codecs, and what a split needs. */
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { gzipSync } from 'node:zlib'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type HubServer, startHubServer } from '../../hub/server/index.ts'
 import {
@@ -103,6 +104,60 @@ describe.concurrent('codecs', () => {
     })
   })
 })
+
+describe.concurrent('a compressed file', () => {
+  const packed: [name: string, bytes: Uint8Array, says: string, unpack: string][] = [
+    ['gzip', gzipSync(goodLines), 'the file is gzip-compressed', '`gunzip`'],
+    ['gzip of parquet', gzipSync(one), 'the file is gzip-compressed', '`gunzip`'],
+    ['zstd', bytesOf('28b52ffd 2411 89 00 0a', 8), 'the file is zstd-compressed', '`unzstd`'],
+    ['zip', bytesOf('504b0304 14 00', 60), 'the file is a zip archive', '`unzip`'],
+    ['bzip2', bytesOf('425a6839 314159265359', 30), 'the file is bzip2-compressed', '`bunzip2`'],
+    ['bzip2 of nothing', bytesOf('425a6839 177245385090', 4), 'the file is bzip2-compressed', '`bunzip2`'],
+  ]
+  const refusal = (file: string, says: string, hint: string) =>
+    ({ exit: 1, code: 'BAD_FILE', says: `${file}: ${says}, which is not supported`, hint }) as const
+
+  for (const [name, bytes, says, unpack] of packed) {
+    test(`${name}, whatever it is called`, async () => {
+      const lab = new Lab()
+      for (const file of ['a.jsonl', 'a.jsonl.gz', 'a.parquet']) {
+        lab.write(file, bytes)
+        await lab.refuses(recipeOf({ task: 'messages', path: file }), refusal(file, says, unpack))
+      }
+      await lab.refuses(recipeOf(customJson), refusal('a.jsonl', says, unpack))
+    })
+  }
+
+  test('of the hub', async () => {
+    const hub = new Lab()
+    hub.write('datasets/some/packed/train.jsonl', gzipSync(goodLines))
+    const server = await startHubServer(hub.dir)
+    try {
+      await new Lab().refuses(
+        recipeOf({ task: 'messages', repo: 'some/packed', split: 'train' }),
+        refusal('some/packed/train.jsonl', 'the file is gzip-compressed', 'downloaded'),
+        { env: { HF_ENDPOINT: server.url } },
+      )
+    } finally {
+      await server.close()
+    }
+  })
+
+  test('no line is taken for one by its letters', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', 'PK\nBZh\nBZh9\n')
+    await lab.refuses(recipeOf(customJson), {
+      exit: 1,
+      code: 'BAD_ROW',
+      says: 'a.jsonl, line 1: not JSON: at character 1 there is "P"',
+    })
+  })
+})
+
+/** Bytes by their hexadecimal digits, and zeroes. */
+function bytesOf(hex: string, zeroes: number): Uint8Array {
+  return Buffer.concat([Buffer.from(hex.replaceAll(' ', ''), 'hex'), Buffer.alloc(zeroes)])
+}
 
 /** Puts another codec into each column's metadata (field 4, right after the path in field 3). */
 function withCodec(bytes: Buffer, codec: number): Buffer {
