@@ -1,5 +1,4 @@
 import { isUtf8 } from 'node:buffer'
-import { ShardmillError } from '../errors/index.ts'
 import type { ByteSource } from './byte-source.ts'
 import { refuseCompressed } from './compressed.ts'
 import { jsonFault } from './json-fault.ts'
@@ -66,19 +65,12 @@ export function* readJsonLines(
 
 /**
  * One pass over the file that counts its rows and finds where to cut it: at line ends, each part about
- * `partitionBytes` long. A file without rows (also one of zero bytes: BAD_FILE) has no parts. BAD_FILE for a compressed
- * file.
+ * `partitionBytes` long. A file without rows has no parts, also one of zero bytes. BAD_FILE for a compressed file.
  */
 export function scanJsonLines(
   source: ByteSource,
   partitionBytes: number,
 ): { rows: number; partitions: (LineRange & { readonly rows: number })[] } {
-  if (source.size === 0) {
-    throw new ShardmillError('BAD_FILE', 'the file is empty (0 bytes).', {
-      at: { file: source.name },
-      hint: 'Download or write the file again.',
-    })
-  }
   refuseCompressed(source)
   const partitions: (LineRange & { readonly rows: number })[] = []
   const lines = openLines(source, 0, source.size)

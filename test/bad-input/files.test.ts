@@ -186,6 +186,7 @@ describe.concurrent('sources without rows', () => {
     const hub = new Lab()
     hub.write('datasets/some/zero/train.parquet', rows())
     hub.write('datasets/some/zero-lines/train.jsonl', '\n\n')
+    hub.write('datasets/some/zero-bytes/train.jsonl', '')
     server = await startHubServer(hub.dir)
   })
   afterAll(() => server.close())
@@ -194,16 +195,23 @@ describe.concurrent('sources without rows', () => {
     const lab = new Lab()
     lab.write('a.parquet', rows())
     lab.write('blank.jsonl', '\n \n')
+    lab.write('none.jsonl', '')
     lab.write('b.jsonl', goodLines)
     const train = [
       { ...local, label: 'nothing' },
       { task: 'custom_json', path: 'blank.jsonl', label: 'nothing' },
+      { task: 'custom_json', path: 'none.jsonl', label: 'nothing' },
+      { task: 'messages', path: 'none.jsonl', label: 'nothing' },
       { task: 'messages', repo: 'some/zero', split: 'train', label: 'nothing' },
       { task: 'messages', repo: 'some/zero-lines', split: 'train', label: 'nothing' },
+      { task: 'messages', repo: 'some/zero-bytes', split: 'train', label: 'nothing' },
       { ...customJson, path: 'b.jsonl' },
     ]
     const report = await lab.builds(recipeOf(train), { env: { HF_ENDPOINT: server.url } })
-    expect(report.splits.train.sources).toMatchObject([empty, empty, empty, empty, { conversations: 2 }])
+    expect(report.splits.train.sources).toMatchObject([
+      ...Array(train.length - 1).fill(empty),
+      { conversations: 2 },
+    ])
   })
 
   test('are an error where nothing else is in the split', async () => {

@@ -124,17 +124,6 @@ describe.concurrent('custom_json', () => {
     )
   })
 
-  test('an empty file', async () => {
-    const lab = new Lab()
-    lab.write('a.jsonl', '')
-    await lab.refuses(recipeOf(customJson), {
-      exit: 1,
-      code: 'BAD_FILE',
-      says: 'a.jsonl: the file is empty (0 bytes)',
-      hint: true,
-    })
-  })
-
   test('a file that is not there, unless it is optional', async () => {
     const lab = new Lab()
     await lab.refuses(recipeOf(customJson), {
