@@ -17,6 +17,7 @@ import { importSource } from './imports.ts'
 import { blockStage, blockStages, numberingOf } from './kinds/block.ts'
 import type { LockedFile, LockedSource } from './lock.ts'
 import type { OutlineSource, Reject, Settings } from './results.ts'
+import { mostNamedFiles } from './row-places.ts'
 import { type Long, lengthOf, type Part, type Runner, type StageResult } from './stage.ts'
 
 /** Generated sources have no files; this many items make one partition. */
@@ -30,6 +31,8 @@ interface BuiltSource {
   readonly blocks: Digest
   readonly rejects: Long<Reject>
   readonly rejected: number
+  /** Partitions of each of its files, in order; absent where there are many files or none. */
+  readonly partitions?: readonly number[]
 }
 
 /** One source: its files fetched and cut into partitions, each partition formatted and tokenized. */
@@ -55,7 +58,11 @@ async function buildSource(args: SourceArgs, run: Runner): Promise<BuiltSource> 
   const { blocks, rejects, rejected } = await merge(built, run)
   const { policy, limit } = args.settings.onBadRow
   if (policy === 'quarantine' && rejected > limit) throw tooManyBadRows(rejected, source.label, limit)
-  return { blocks: await run.list([blocks]), rejects, rejected }
+  const partitions = built.flatMap((files) => files.partitions ?? [])
+  return {
+    ...{ blocks: await run.list([blocks]), rejects, rejected },
+    ...(partitions.length === 0 ? {} : { partitions }),
+  }
 }
 
 function buildFiles(
@@ -99,6 +106,8 @@ interface Built {
   readonly blocks: Long<{ readonly tokens: Digest; readonly index: Digest }>
   readonly rejects: Long<Reject>
   readonly rejected: number
+  /** Of files that are few: how many partitions each has. */
+  readonly partitions?: readonly number[]
 }
 
 async function merge(built: readonly Built[], run: Runner): Promise<Built> {
@@ -118,6 +127,7 @@ type FilesArgs = SourceCommon & {
 /** A page of a source's files: each downloaded, scanned, and its partitions built. */
 async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Runner): Promise<Built> {
   const { split, source } = common
+  const partitions: number[] = []
   const built = await run.each(files, filesAtOnce, async (file, i) => {
     const title = `${split} ${source.label}${of === 1 ? '' : ` file ${first + i + 1}/${of}`}`
     const name = nameOf(file)
@@ -130,9 +140,10 @@ async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Ru
       hints: { file: name },
     })
     const from: PartitionsFrom = { kind: 'file', digest, partitions: scanned.outputs['partitions']!.digest }
-    return buildPartitions(common, from, name, title, number(scanned, 'partitions'), run)
+    partitions[i] = number(scanned, 'partitions')
+    return buildPartitions(common, from, name, title, partitions[i], run)
   })
-  return merge(built, run)
+  return { ...(await merge(built, run)), ...(of > mostNamedFiles ? {} : { partitions }) }
 }
 
 type PartitionsFrom =

@@ -11,6 +11,7 @@ import {
 } from './context.ts'
 import type { ShardsLock } from './lock.ts'
 import type { Labelled, OutlineSource, Reject, SettingsOf, SourceResult, SplitOutline } from './results.ts'
+import { placesOf } from './row-places.ts'
 import { shardsPart } from './shards.ts'
 import { piecesAtLeast, sourcePart } from './sources.ts'
 import { type Long, lengthOf, numberedOutputs, type Part, type Runner } from './stage.ts'
@@ -64,7 +65,13 @@ async function buildSplit(args: SplitArgs, run: Runner): Promise<SplitOutline> {
       })),
     },
     inputs: Object.fromEntries(built.map((source, i) => [`source.${i}`, source.blocks])),
-    hints: { labels: sources.map((source, i) => `splits.${split}[${i}] (${source.label})`) },
+    hints: {
+      labels: sources.map((source, i) => `splits.${split}[${i}] (${source.label})`),
+      places: placesOf(
+        sources,
+        built.map(({ partitions }) => partitions),
+      ),
+    },
   })
   const segments = numberedOutputs(shuffled, 'segment')
   const count = lengthOf(segments)

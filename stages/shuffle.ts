@@ -6,12 +6,13 @@
  * one shuffle over all of it, as the reference does. Only indices are moved. Of the rows that the slice takes, those
  * that onUntrained or tooLong drop are left out, and counted.
  */
-import { ShardmillError } from '../errors/index.ts'
+import { type Place, ShardmillError } from '../errors/index.ts'
 import type { Cut } from '../pipeline/lock.ts'
+import type { RowPlaces } from '../pipeline/row-places.ts'
 import { numpyPermutation } from '../random/numpy-random.ts'
 import { PythonRandom } from '../random/python-random.ts'
 import { seedrandomPermutation } from '../random/seedrandom-order.ts'
-import type { BlobRef, Digest, Store } from '../store/types.ts'
+import type { BlobRef, Digest } from '../store/types.ts'
 import { defineStage, input, paramsOf } from './define-stage.ts'
 import { encodeSegment } from './segment.ts'
 import { type Dropped, type Failing, type Policies, SplitRows } from './split-rows.ts'
@@ -41,7 +42,10 @@ export const shuffle = defineStage({
   name: 'shuffle',
   async run(call, { store, signal, progress }) {
     const params = paramsOf<Params>(call)
-    const labels = (call.hints as { labels?: readonly string[] } | undefined)?.labels ?? []
+    const { labels = [], places = [] } = (call.hints ?? {}) as {
+      readonly labels?: readonly string[]
+      readonly places?: readonly RowPlaces[]
+    }
     const rows = new SplitRows()
     const taken: Uint32Array[] = []
     let conversations = 0
@@ -51,6 +55,7 @@ export const shuffle = defineStage({
         Buffer.from(await store.readBlobBytes(input(call, `source.${i}`))).toString(),
       ) as { tokens: Digest; index: Digest }[]
       const first = rows.count
+      const firstBlock = rows.blockCount
       const reading: Promise<Uint8Array>[] = []
       for (const [at, ref] of list.entries()) {
         while (reading.length < Math.min(list.length, at + indexesAhead)) {
@@ -66,7 +71,11 @@ export const shuffle = defineStage({
       const taking = pick(first, rows.count - first, slice, label)
       const { kept: picked, dropped } = rows.allowed(taking, slice)
       const failing = rows.failing(picked, slice)
-      if (failing !== undefined) throw await refusal(failing, rows, label, store)
+      if (failing !== undefined) {
+        const { block, index, at } = rows.placeOf(failing.row)
+        const { sourceRow } = decodeIndex(await store.readBlobBytes(index))
+        throw refusal(failing, label, placeIn(places[i], block - firstBlock, sourceRow[at]!))
+      }
       conversations += picked.length * slice.repeat
       for (let r = 0; picked.length > 0 && r < slice.repeat && conversations <= mostConversations; r++)
         taken.push(picked)
@@ -110,18 +119,25 @@ export const shuffle = defineStage({
   },
 })
 
-async function refusal(
-  { row, why, field }: Failing,
-  rows: SplitRows,
-  label: string,
-  store: Store,
-): Promise<ShardmillError> {
-  const { index, at } = rows.placeOf(row)
-  const { sourceRow } = decodeIndex(await store.readBlobBytes(index))
+function refusal({ why, field }: Failing, label: string, at: Place): ShardmillError {
   return new ShardmillError('BAD_ROW', `${label}: the row ${why}`, {
-    at: { row: sourceRow[at]! },
+    at,
     hint: `Set ${field}: drop in the recipe to leave such rows out, or correct the data.`,
   })
+}
+
+/** The place of a row of the source's block `block`; without its file where the hints do not name it. */
+function placeIn(
+  { numbering, files = [] }: RowPlaces = { numbering: 'row' },
+  block: number,
+  row: number,
+): Place {
+  let end = 0
+  const file = files.find(([, blocks]) => {
+    end += blocks
+    return block < end
+  })
+  return { ...(file === undefined ? {} : { file: file[0] }), [numbering]: row }
 }
 
 /** So many have numbers of 32 bits; an order of them fills 8 GB. */

@@ -128,10 +128,14 @@ export class SplitRows {
     return undefined
   }
 
-  /** The index blob that a row is in, and its number there. */
-  placeOf(row: number): { index: Digest; at: number } {
-    const name = this.field(row, BLOCK)
-    return { index: this.blocks[name]!.index, at: row - this.blockFirst[name]! }
+  get blockCount(): number {
+    return this.blocks.length
+  }
+
+  /** The block that a row is in, its index blob, and the row's number there. */
+  placeOf(row: number): { block: number; index: Digest; at: number } {
+    const block = this.field(row, BLOCK)
+    return { block, index: this.blocks[block]!.index, at: row - this.blockFirst[block]! }
   }
 
   segments(order: Uint32Array, { shardTokens, cut }: { readonly shardTokens: number; readonly cut?: Cut }) {

@@ -36,8 +36,9 @@ export function encoderOf(
 }
 
 /**
- * What went wrong with a row, with its place: an encoder knows nothing but the text. Such a row is not set aside, since
- * what is too much here may not be elsewhere, and results are to be the same everywhere.
+ * What went wrong with a row, with its place: an encoder knows nothing but the text, and a template nothing of files. Such
+ * a row is not set aside: what is too much here may not be elsewhere, and results are to be the same everywhere; and a
+ * template that cannot write a source's rows is the recipe's mistake.
  */
 export function inRow(error: unknown, call: StageCall, row: number): unknown {
   const refusal = refusalOf(error)
@@ -52,7 +53,7 @@ export function inRow(error: unknown, call: StageCall, row: number): unknown {
 }
 
 function refusalOf(error: unknown): ShardmillError | undefined {
-  if (isShardmillError(error, 'BAD_ROW')) return error
+  if (isShardmillError(error, 'BAD_ROW') || isShardmillError(error, 'RECIPE')) return error
   if ((error as NodeJS.ErrnoException).code !== 'ERR_STRING_TOO_LONG') return undefined
   return new ShardmillError('BAD_ROW', 'the text is longer than a string can be', { hint: 'Split the text.' })
 }

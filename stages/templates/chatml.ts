@@ -64,7 +64,7 @@ export const chatml = defineTemplate({
         const role = messageKind[m]! & roleMask
         const trained = role === roleOf.assistant ? 1 : 0
         const header = trained === 1 && !maskAssistantHeader ? 1 : 0
-        refuseTools(frame, row, m)
+        refuseTools(frame, m)
         if (m > first) out.text(newline, 0, 1, 0)
         out.special(start, header)
         out.text(roleNames[role]!, 0, roleNames[role]!.length, header)
@@ -83,16 +83,12 @@ function opening(from: string, maskAssistantHeader: boolean): MaskRule[] {
     : [[from, '<|im_start|>', 1, 'assistant']]
 }
 
-function refuseTools(
-  { sourceRow, messageParts, partType }: ConversationFrame,
-  row: number,
-  message: number,
-): void {
+function refuseTools({ messageParts, partType }: ConversationFrame, message: number): void {
   for (let p = messageParts[message]!; p < messageParts[message + 1]!; p++) {
     if (partType[p] === 0) continue
     throw new ShardmillError(
       'RECIPE',
-      `template chatml has no form for a part of type ${partTypes[partType[p]!]}, which row ${sourceRow[row]} has`,
+      `template chatml has no form for a part of type ${partTypes[partType[p]!]}, which this row has`,
       {
         hint: 'Use template: nanochat for sources with tool calls (gsm8k, spelling_bee), or leave them out.',
       },

@@ -26,7 +26,7 @@ export const userAssistant = defineTemplate({
   specials: [],
   tokenizer: 'bytes',
   renderer: () => (frame: ConversationFrame, row: number, out: TokenSink) => {
-    const { rowMessages, messageKind, messageParts, partText, partType, text, sourceRow } = frame
+    const { rowMessages, messageKind, messageParts, partText, partType, text } = frame
     const first = rowMessages[row]!
     const [user, assistant] = [first, first + 1].map((m) => {
       const [from, to] = [messageParts[m]!, messageParts[m + 1]!]
@@ -41,7 +41,7 @@ export const userAssistant = defineTemplate({
     if (!isPair || user === undefined || assistant === undefined)
       throw new ShardmillError(
         'RECIPE',
-        `template user_assistant writes one question and its answer, and row ${sourceRow[row]} is something else`,
+        'template user_assistant writes one question and its answer, and this row is something else',
         { hint: 'Use it for sources like arc, mmlu or shape: alpaca.' },
       )
     const line = Buffer.from(`{"user_text": ${json(user)}, "assistant_text": ${json(assistant)}}\n`, 'latin1')

@@ -117,7 +117,7 @@ test('with maskAssistantHeader the answer and its end are trained, nothing else'
   expect(ids.filter((_, i) => mask[i] === 1)).toEqual([...T('Yes'), 1001, ...T('No'), 1001])
 })
 
-test('text parts are one text, other parts an error that names the row', async () => {
+test('text parts are one text, other parts an error', async () => {
   const parts = (type: string): Message[] => [
     { role: 'user', content: 'q' },
     {
@@ -131,7 +131,7 @@ test('text parts are one text, other parts an error that names the row', async (
   expect((await render(parts('text'))).ids).toEqual((await render(dialogue('q', 'hello'))).ids)
   await expect(render(parts('python'))).rejects.toMatchObject({
     code: 'RECIPE',
-    message: expect.stringContaining('row 7'),
+    message: expect.stringContaining('no form for a part of type python'),
   })
 })
 

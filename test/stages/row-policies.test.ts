@@ -35,7 +35,7 @@ const rows: Row[] = [
 
 const slice = { seed: null, start: 0, stop: null, step: 1, repeat: 1 }
 
-function order(policies: Readonly<Record<string, Json>>) {
+function order(policies: Readonly<Record<string, Json>>, places: Json = []) {
   return withTempStore(async (store) => {
     const context: StageContext = {
       store,
@@ -50,7 +50,7 @@ function order(policies: Readonly<Record<string, Json>>) {
         title: 'train: order',
         params: { shuffle: { kind: 'none' }, shardTokens: 1000, sources: [{ ...slice, ...policies }] },
         inputs: { 'source.0': await listOf(store, rows, 8) },
-        hints: { labels: ['splits.train[0] (made)'] },
+        hints: { labels: ['splits.train[0] (made)'], places },
       },
       context,
     )
@@ -102,6 +102,25 @@ test.each([
 ])('%j is an error that names source and row', async (policies, row, why) => {
   const message = expect.stringContaining(`splits.train[0] (made): the row ${why}`)
   await expect(order(policies)).rejects.toMatchObject({ code: 'BAD_ROW', at: { row }, message })
+})
+
+test.each([
+  [{ numbering: 'line' }, { line: 11 }],
+  [
+    {
+      numbering: 'row',
+      files: [
+        ['a', 0],
+        ['b', 1],
+        ['c', 2],
+      ],
+    },
+    { file: 'b', row: 11 },
+  ],
+  [{ numbering: 'line', files: [] }, { line: 11 }],
+] as const)('its place, where it is known: %j', async (place, at) => {
+  const failing = order({ tooLong: 'fail' }, [place as unknown as Json])
+  await expect(failing).rejects.toMatchObject({ code: 'BAD_ROW', at })
 })
 
 test('rows that the slice leaves out may be anything', async () => {
