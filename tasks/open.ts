@@ -92,7 +92,7 @@ export interface HubTaskOptions extends Slice {
   readonly revision?: string
   /** Another repository with the same columns. */
   readonly repo?: string
-  /** A glob over the repository, instead of the files of subset and split. */
+  /** A glob over the paths of the repository: the files to take, of `split` or of no split at all. */
   readonly files?: string
   /** Of the source's own order; null keeps the files' order. */
   readonly seed?: number | null

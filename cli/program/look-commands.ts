@@ -112,7 +112,7 @@ Example:
     .option('--split <name>', 'the split (default: test; train for generated tasks)')
     .option('--repo <name>', 'another dataset on the hub')
     .option('--revision <name>', 'branch, tag or commit')
-    .option('--files <glob>', 'files of the dataset, instead of subset and split')
+    .option('--files <glob>', 'which files of the dataset, of the split or of none')
     .option('--seed <n>', 'of the source’s own order; none keeps the files’ order')
     .option('--path <file>', 'a local file (custom_json, messages)')
     .option('--shape <name>', 'of its rows (messages)')

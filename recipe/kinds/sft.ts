@@ -37,6 +37,11 @@ export const namedSplits = <T extends z.ZodArray>(list: T) =>
       for (const name of Object.keys(entries)) {
         const meant = misspelt(name)
         if (meant !== undefined) issue([name], `is no name for a split; did you mean \`${meant}\`?`)
+        else if (name.length > longestName)
+          issue(
+            [name],
+            `is too long for the name of a split: ${name.length} characters, at most ${longestName}`,
+          )
         else if (!splitName.test(name))
           issue([name], 'is no name for a split: letters, digits, "_" and "-", beginning with a letter')
       }
@@ -50,6 +55,7 @@ export const namedSplits = <T extends z.ZodArray>(list: T) =>
 /** By name, in the recipe's order. */
 export const splits = namedSplits(sourceList)
 
+const longestName = 64
 export const splitName = /^[A-Za-z][A-Za-z0-9_-]{0,63}$/
 
 /** A name that is almost surely one of the usual two: the same letters, or (train) one letter off. */

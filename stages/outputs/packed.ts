@@ -2,7 +2,7 @@
  * Rows of a fixed length, packed from whole conversations as nanochat's SFT data loader packs them (pack-rows.ts):
  * four NumPy arrays of the shape (rows, rowTokens).
  *
- *   _tokens.npy     uint16 or uint32   ids; BOS where the row is padded
+ *   _tokens.npy     uint16 or uint32   ids; where the row is padded BOS, or 0 if the template has none
  *   _mask.npy       uint8              1 where the token is trained on; 0 in the padding
  *   _positions.npy  int32              position in its conversation; 0 in the padding
  *   _segments.npy   int32              which conversation of the row, from 1; 0 in the padding

@@ -14,7 +14,7 @@ export const hubFields = {
   files: z
     .string()
     .optional()
-    .describe('A glob over the repository, instead of the files of subset and split'),
+    .describe('A glob over the paths of the repository: the files to take, of split or of no split at all'),
   seed: z
     .int()
     .nonnegative()

@@ -270,6 +270,10 @@ describe('has a value that is wrong', () => {
       'line 10: output: is text, which holds what `template: user_assistant` writes, and no tokens',
     ],
     [
+      change('  train:', `  ${'a'.repeat(65)}:`),
+      `line 8: splits.${'a'.repeat(65)}: is too long for the name of a split: 65 characters, at most 64`,
+    ],
+    [
       `${good}dtype: int16\n`,
       'line 10: dtype: is "int16", expected one of auto, uint16, uint32; did you mean `uint16`?',
     ],
