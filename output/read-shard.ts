@@ -1,18 +1,18 @@
 /** Conversations out of a shard, for people to look at. */
 import { join } from 'node:path'
-import { ShardmillError } from '../errors/index.ts'
+import { isShardmillError, ShardmillError } from '../errors/index.ts'
 import { DiskFile } from '../stages/outputs/byte-files.ts'
 import type { Dtype, Piece, ShardReader, Values } from '../stages/outputs/define-output.ts'
 import { findFolder } from './find-folder.ts'
-import { asSft, formatOf, namesOfShard } from './find-shard.ts'
+import { asSft, formatOf, mainFiles, namesOfShard, type SftManifest } from './find-shard.ts'
 
 export interface ShardConversation {
   /** Position of its first token in the shard. */
   readonly start: number
   readonly ids: Values
   readonly mask: Piece['mask']
-  /** False when it begins before or ends after this shard. */
-  readonly whole: boolean
+  /** False when it begins before or ends after this shard; null when the next shard, which would tell, is not there. */
+  readonly whole: boolean | null
 }
 
 interface Wanted {
@@ -46,9 +46,10 @@ export async function readShard(
     const tokens = reader.tokens ?? manifest.files.find((file) => file.path === name)?.tokens ?? 0
     if (wanted.at >= tokens)
       throw new ShardmillError('USAGE', `--at ${wanted.at} is past the end: ${path} has ${tokens} tokens`)
+    const after = () => firstTokenAfter(dir, name, manifest)
     const conversations = await (reader.range === undefined
       ? wholeConversations(reader, wanted)
-      : conversationsByBos(reader.range, tokens, wanted))
+      : conversationsByBos(reader.range, tokens, wanted, after))
     return { format: format.name, dtype: facts.dtype, tokens, conversations }
   } finally {
     for (const file of Object.values(files)) await file.close()
@@ -65,6 +66,36 @@ async function openFile(path: string): Promise<DiskFile> {
       `${path}: ${code === 'ENOENT' ? 'there is no such file' : `cannot be read (${code})`}`,
       { hint: 'Name a shard in a folder that `shardmill build --out` has written.' },
     )
+  }
+}
+
+/** The token that the split goes on with after this shard; null where that is not there or damaged. */
+async function firstTokenAfter(
+  dir: string,
+  name: string,
+  manifest: SftManifest,
+): Promise<number | null | 'end'> {
+  const split = manifest.files.find(({ path }) => path === name)?.split
+  if (split === undefined) return null
+  const shards = mainFiles(manifest, split)
+  const next = shards[shards.findIndex(({ path }) => path === name) + 1]
+  return next === undefined ? 'end' : firstTokenOf(dir, next.path, manifest)
+}
+
+/** Reads the files' heads and one token. */
+async function firstTokenOf(dir: string, name: string, manifest: SftManifest): Promise<number | null> {
+  const { format, facts } = formatOf(manifest)
+  const files: Record<string, DiskFile> = {}
+  try {
+    for (const [role, file] of Object.entries(namesOfShard(dir, name, manifest)))
+      files[role] = await openFile(join(dir, file))
+    const { range } = await format.open(files, facts)
+    return (await range?.(0, 1))?.ids[0] ?? null
+  } catch (error) {
+    if (isShardmillError(error)) return null
+    throw error
+  } finally {
+    for (const file of Object.values(files)) await file.close()
   }
 }
 
@@ -95,7 +126,13 @@ async function conversationsByBos(
   range: NonNullable<ShardReader['range']>,
   tokens: number,
   { at, conversations: count, bosId: wanted }: Wanted,
+  after: () => Promise<number | null | 'end'>,
 ): Promise<ShardConversation[]> {
+  /** Whether one that goes up to the shard's end ends there. */
+  const endsThere = async () => {
+    const next = await after()
+    return next === null ? null : next === 'end' || next === bosId
+  }
   const conversations: ShardConversation[] = []
   const bosId = wanted ?? (await range(0, 1)).ids[0] ?? 0
   let start = await lastBefore(range, at, bosId)
@@ -103,7 +140,8 @@ async function conversationsByBos(
     const end = await next(range, start + 1, tokens, bosId)
     const { ids, mask } = await range(start, end)
     const own = { ids: ids.slice(), mask: mask.slice() }
-    conversations.push({ start, ...own, whole: own.ids[0] === bosId && end < tokens })
+    const whole = own.ids[0] === bosId && (end < tokens || (await endsThere()))
+    conversations.push({ start, ...own, whole })
     start = end
   }
   return conversations

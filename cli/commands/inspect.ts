@@ -49,7 +49,12 @@ export async function inspectCommand(
   process.stdout.write(`${path}: ${shard.format}, ${shard.dtype}, ${count(shard.tokens)} tokens\n`)
   for (const { start, ids, mask, whole } of shard.conversations) {
     const trained = trainedOf(mask)
-    const state = whole ? '' : ', cut at the shard’s border'
+    const state =
+      whole === null
+        ? ', up to the shard’s end; whether it goes on, the next shard would tell, which cannot be read'
+        : whole
+          ? ''
+          : ', cut at the shard’s border'
     process.stdout.write(
       `\n${color.bold(`token ${count(start)}`)}: ${count(ids.length)} tokens, ${count(trained)} trained${state}\n`,
     )

@@ -212,7 +212,7 @@ describe('inspect', () => {
     readonly conversations: readonly {
       readonly start: number
       readonly tokens: number
-      readonly whole: boolean
+      readonly whole: boolean | null
       readonly spans: readonly { readonly text: string; readonly trained: boolean }[]
       readonly ids: readonly number[]
       readonly mask: readonly number[]
@@ -283,6 +283,37 @@ describe('inspect', () => {
       expect(found.conversations).toEqual([second])
     }
     expectClearError(await run(['inspect', shard(), '--store', at.store, '--at', '99999999']), [2])
+  })
+
+  test('the last conversation of a shard is whole when the split ends with it or the next shard begins a new one', async () => {
+    const last = async (folder: string, number: number) => {
+      const path = join(folder, `sft_train_00000${number}.bin`)
+      const found = await json<Inspected>(['inspect', path, '--store', at.store, '--conversations', '1000'])
+      return { path, first: found.conversations[0]!, last: found.conversations.at(-1)! }
+    }
+    expect((await last(out, 1)).last.whole).toBe(true)
+    const all = await json<Inspected>(['inspect', shard(), '--store', at.store, '--conversations', '3'])
+    const build = async (name: string, shardTokens: number) => {
+      const folder = join(at.folder, name)
+      const set = ['--set', `shardTokens=${shardTokens}`, '--set', 'splits.val=[]']
+      await ok(['build', at.recipe, '--out', folder, '--store', at.store, ...set], { env: at.env })
+      return folder
+    }
+    // Without val the first shard of train is number 0.
+    const even = await build('at-the-border', all.conversations[1]!.start)
+    expect((await last(even, 1)).first.whole).toBe(true)
+    expect((await last(even, 0)).last).toEqual(all.conversations[0])
+    const odd = await build('over-the-border', all.conversations[1]!.start - 1)
+    const cut = await last(odd, 0)
+    expect(cut.last.whole).toBe(false)
+    expect((await ok(['inspect', cut.path, '--store', at.store])).stdout).toContain(
+      'cut at the shard’s border',
+    )
+    rmSync(join(odd, 'sft_train_000001.bin'))
+    expect((await last(odd, 0)).last).toEqual({ ...cut.last, whole: null })
+    expect((await ok(['inspect', cut.path, '--store', at.store])).stdout).toContain(
+      'the next shard would tell',
+    )
   })
 
   test('for people: markers where there is no colour, colour where there is', async () => {
