@@ -3,6 +3,9 @@ import { join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import type { OutputFormat, OutputOptions, ShardFacts } from '../stages/outputs/define-output.ts'
 import { outputFormatOf, shardNames, shardOf } from '../stages/outputs/index.ts'
+import type { TemplateOptions } from '../stages/templates/define-template.ts'
+import { templates } from '../stages/templates/index.ts'
+import { openerOf } from '../stages/templates/mask-contract.ts'
 import type { Digest } from '../store/types.ts'
 import type { SftFacts } from './kinds/sft.ts'
 import type { Manifest, ManifestFile } from './manifest.ts'
@@ -24,6 +27,14 @@ export function formatOf({ lock, dtype, bosId }: SftManifest): {
 } {
   const { format, options }: { format: OutputFormat; options: OutputOptions } = outputFormatOf(lock.output)
   return { format, facts: { dtype, bosId: bosId ?? 0, options } }
+}
+
+/** What begins with a shard's BOS where the format does not keep conversations apart; `unknown` to templates that are files. */
+export function beginsWithBos({ lock, bosId }: SftManifest): 'conversation' | 'turn' | 'unknown' {
+  const { name, options = {} } = lock.template
+  const rules = templates.find((known) => known.name === name)?.contract.rules?.(options as TemplateOptions)
+  if (rules === undefined || bosId === null) return 'unknown'
+  return openerOf(rules) === undefined ? 'turn' : 'conversation'
 }
 
 /** Names by role of the shard that `name` is the main file of. Throws USAGE or OUTPUT errors for other files. */

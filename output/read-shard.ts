@@ -4,7 +4,7 @@ import { isShardmillError, ShardmillError } from '../errors/index.ts'
 import { DiskFile } from '../stages/outputs/byte-files.ts'
 import type { Dtype, Piece, ShardReader, Values } from '../stages/outputs/define-output.ts'
 import { findFolder } from './find-folder.ts'
-import { asSft, formatOf, mainFiles, namesOfShard, type SftManifest } from './find-shard.ts'
+import { asSft, beginsWithBos, formatOf, mainFiles, namesOfShard, type SftManifest } from './find-shard.ts'
 
 export interface ShardConversation {
   /** Position of its first token in the shard. */
@@ -19,17 +19,28 @@ interface Wanted {
   /** A token's position in the shard. */
   readonly at: number
   readonly conversations: number
-  /** Absent: the shard's first token is taken for the one that conversations, or turns, begin with. */
+  /** Absent: the split's first token is taken for the one that conversations, or turns, begin with. */
   readonly bosId: number | undefined
+}
+
+export interface ReadShard {
+  readonly format: string
+  readonly dtype: Dtype
+  readonly tokens: number
+  /**
+   * What `conversations` are. Where a format does not keep conversations apart and a template begins turns with its
+   * first token too, the folder does not tell where a conversation begins.
+   */
+  readonly unit: 'conversation' | 'turn' | 'unknown'
+  /** The token that each of them begins with; absent where the format keeps conversations apart. */
+  readonly opener?: number
+  readonly conversations: readonly ShardConversation[]
 }
 
 const stepTokens = 1 << 16
 
 /** `conversations` conversations from the one that holds token `at`; reads no more of the files than that needs. */
-export async function readShard(
-  path: string,
-  wanted: Wanted,
-): Promise<{ format: string; dtype: Dtype; tokens: number; conversations: ShardConversation[] }> {
+export async function readShard(path: string, wanted: Wanted): Promise<ReadShard> {
   const folder = await findFolder(path)
   if (folder === undefined)
     throw new ShardmillError('OUTPUT', `${path} lies in no folder with a manifest.json`, {
@@ -46,11 +57,14 @@ export async function readShard(
     const tokens = reader.tokens ?? manifest.files.find((file) => file.path === name)?.tokens ?? 0
     if (wanted.at >= tokens)
       throw new ShardmillError('USAGE', `--at ${wanted.at} is past the end: ${path} has ${tokens} tokens`)
+    const shard = { format: format.name, dtype: facts.dtype, tokens }
+    if (reader.range === undefined)
+      return { ...shard, unit: 'conversation', conversations: await wholeConversations(reader, wanted) }
+    const opener =
+      wanted.bosId ?? (await firstTokenOfSplit(dir, name, manifest)) ?? (await reader.range(0, 1)).ids[0] ?? 0
     const after = () => firstTokenAfter(dir, name, manifest)
-    const conversations = await (reader.range === undefined
-      ? wholeConversations(reader, wanted)
-      : conversationsByBos(reader.range, tokens, wanted, after))
-    return { format: format.name, dtype: facts.dtype, tokens, conversations }
+    const conversations = await conversationsFrom(opener, reader.range, tokens, wanted, after)
+    return { ...shard, unit: beginsWithBos(manifest), opener, conversations }
   } finally {
     for (const file of Object.values(files)) await file.close()
   }
@@ -75,11 +89,22 @@ async function firstTokenAfter(
   name: string,
   manifest: SftManifest,
 ): Promise<number | null | 'end'> {
+  const shards = shardsBeside(name, manifest)
+  const place = shards.indexOf(name)
+  if (place < 0) return null
+  const next = shards[place + 1]
+  return next === undefined ? 'end' : firstTokenOf(dir, next, manifest)
+}
+
+async function firstTokenOfSplit(dir: string, name: string, manifest: SftManifest): Promise<number | null> {
+  const [first] = shardsBeside(name, manifest)
+  return first === undefined ? null : firstTokenOf(dir, first, manifest)
+}
+
+/** The main files of the split that a shard is of, in order. */
+function shardsBeside(name: string, manifest: SftManifest): string[] {
   const split = manifest.files.find(({ path }) => path === name)?.split
-  if (split === undefined) return null
-  const shards = mainFiles(manifest, split)
-  const next = shards[shards.findIndex(({ path }) => path === name) + 1]
-  return next === undefined ? 'end' : firstTokenOf(dir, next.path, manifest)
+  return split === undefined ? [] : mainFiles(manifest, split).map(({ path }) => path)
 }
 
 /** Reads the files' heads and one token. */
@@ -121,26 +146,26 @@ async function wholeConversations(
   return found
 }
 
-/** From a run of tokens: a conversation begins with BOS. */
-async function conversationsByBos(
+/** From a run of tokens: whatever begins with `opener`. */
+async function conversationsFrom(
+  opener: number,
   range: NonNullable<ShardReader['range']>,
   tokens: number,
-  { at, conversations: count, bosId: wanted }: Wanted,
+  { at, conversations: count }: Wanted,
   after: () => Promise<number | null | 'end'>,
 ): Promise<ShardConversation[]> {
   /** Whether one that goes up to the shard's end ends there. */
   const endsThere = async () => {
     const next = await after()
-    return next === null ? null : next === 'end' || next === bosId
+    return next === null ? null : next === 'end' || next === opener
   }
   const conversations: ShardConversation[] = []
-  const bosId = wanted ?? (await range(0, 1)).ids[0] ?? 0
-  let start = await lastBefore(range, at, bosId)
+  let start = await lastBefore(range, at, opener)
   while (conversations.length < count && start < tokens) {
-    const end = await next(range, start + 1, tokens, bosId)
+    const end = await next(range, start + 1, tokens, opener)
     const { ids, mask } = await range(start, end)
     const own = { ids: ids.slice(), mask: mask.slice() }
-    const whole = own.ids[0] === bosId && (end < tokens || (await endsThere()))
+    const whole = own.ids[0] === opener && (end < tokens || (await endsThere()))
     conversations.push({ start, ...own, whole })
     start = end
   }

@@ -3,7 +3,14 @@ import { readFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { listNames } from '../errors/nearest.ts'
-import { asSft, formatOf, mainFiles, type SftManifest, vocabularyOf } from '../output/find-shard.ts'
+import {
+  asSft,
+  beginsWithBos,
+  formatOf,
+  mainFiles,
+  type SftManifest,
+  vocabularyOf,
+} from '../output/find-shard.ts'
 import { manifestName, parseManifest } from '../output/manifest.ts'
 import { formatOf as stageFormat } from '../pipeline/kinds/sft.ts'
 import type { LockedFile, MixLock, ShardSourceFormat, ShardsLock } from '../pipeline/lock.ts'
@@ -35,6 +42,7 @@ export function builtFolder(from: string, where: string, text: string): BuiltFol
   const path = from.replace(/\/+$/, '')
   const manifest = asSft(parseManifest(text, pathIn(from, manifestName)), path) as BuiltFolder['manifest']
   const { format, facts } = formatOf(manifest)
+  const { template } = manifest.lock
   const cannot = (why: string) =>
     new ShardmillError('RECIPE', `${where}.from: the conversations of ${path} cannot be told apart: ${why}`, {
       hint: 'Build it with an output format that keeps conversations apart, for example output: { format: jsonl }.',
@@ -43,6 +51,8 @@ export function builtFolder(from: string, where: string, text: string): BuiltFol
   if (typeof cut === 'object') throw cannot(`${format.name} packs them into rows`)
   if (cut === undefined && manifest.bosId === null)
     throw cannot(`in ${format.name}, they begin with no token of their own`)
+  if (cut === undefined && beginsWithBos(manifest) === 'turn')
+    throw cannot(`in ${format.name}, turns begin with the same token as they do (${template.specials[0]})`)
   const stored = vocabularyOf(manifest)
   if (stored === undefined)
     throw new ShardmillError('VERIFY', 'names no vocabulary', { at: { file: pathIn(from, manifestName) } })

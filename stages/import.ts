@@ -6,12 +6,13 @@
  * Formats that keep conversations apart tell where they begin; in the others each begins with BOS, and their number
  * has to be the one that the folder's manifest has: then no BOS stands inside one.
  */
+import { ShardmillError } from '../errors/index.ts'
 import type { StageCall } from '../pipeline/stage.ts'
 import type { Json } from '../store/types.ts'
 import { defineStage, input, paramsOf, together } from './define-stage.ts'
 import { BlobFile } from './outputs/byte-files.ts'
 import { checkValues } from './outputs/check-values.ts'
-import { type Dtype, type Piece, type ShardReader, verifyError } from './outputs/define-output.ts'
+import type { Dtype, Piece, ShardReader } from './outputs/define-output.ts'
 import { outputFormatOf } from './outputs/index.ts'
 import { TokenBlockWriter, TokenWriter } from './token-block.ts'
 
@@ -70,9 +71,13 @@ export const importShard = defineStage({
       rows.close()
       for (const file of opened) await file.end()
       if (rows.block.rows !== conversations)
-        throw verifyError(
-          names.tokens,
+        throw new ShardmillError(
+          'VERIFY',
           `has ${rows.block.rows} conversations${bosId === undefined ? '' : ` that begin with token ${bosId}`}, its manifest says ${conversations}: they cannot be told apart`,
+          {
+            at: { file: names.tokens },
+            hint: 'Build its folder with an output format that keeps conversations apart, for example output: { format: jsonl }.',
+          },
         )
       progress.rows(rows.block.rows)
       const [block, index] = await together(rows.block.commit(settling), store.putBlob(rows.block.index()))

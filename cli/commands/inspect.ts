@@ -2,6 +2,7 @@ import { dirname } from 'node:path'
 import { loadVocabulary } from '../../output/load-vocabulary.ts'
 import { readManifest } from '../../output/manifest.ts'
 import { readShard } from '../../output/read-shard.ts'
+import { cleanText } from '../clean-text.ts'
 import { count } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
@@ -41,12 +42,19 @@ export async function inspectCommand(
       mask: Array.from(mask),
     }))
     process.stdout.write(
-      `${JSON.stringify({ schema: 1, shard: path, format: shard.format, dtype: shard.dtype, tokens: shard.tokens, conversations })}\n`,
+      `${JSON.stringify({ schema: 1, shard: path, format: shard.format, dtype: shard.dtype, tokens: shard.tokens, unit: shard.unit, conversations })}\n`,
     )
     return
   }
   const color = paint(process.stdout)
   process.stdout.write(`${path}: ${shard.format}, ${shard.dtype}, ${count(shard.tokens)} tokens\n`)
+  if (shard.unit !== 'conversation' && shard.opener !== undefined) {
+    const opener = cleanText(spans(Uint32Array.of(shard.opener), [])[0]?.text ?? '')
+    const what = shard.unit === 'turn' ? 'turns' : 'turns, or conversations if those alone do'
+    process.stdout.write(
+      `What begins with ${opener} is shown: ${what}. ${shard.format} does not tell where a conversation begins; jsonl would.\n`,
+    )
+  }
   for (const { start, ids, mask, whole } of shard.conversations) {
     const trained = trainedOf(mask)
     const state =

@@ -31,6 +31,14 @@ export interface CheckedTemplate {
   readonly recognised: boolean
 }
 
+/** The token that begins conversations and stands nowhere else in them, by the rules; undefined: there is none. */
+export function openerOf(rules: readonly MaskRule[]): string | undefined {
+  const openers = new Set(rules.filter(([from]) => from === 'begin').map(([, token]) => token))
+  const [opener] = openers
+  const elsewhere = rules.some(([from, token]) => from !== 'begin' && token === opener)
+  return openers.size === 1 && opener !== 'text' && !elsewhere ? opener : undefined
+}
+
 const begin = 1
 const unknown = -2
 const refused = -1
@@ -85,10 +93,9 @@ export class MaskChecker {
     this.symbolOf = new Uint8Array(template.vocabularySize)
     for (const [symbol, name] of this.names.entries())
       if (symbol > 0) this.symbolOf[template.specials.get(name)!] = symbol
-    const openers = new Set(this.rules.filter(({ from }) => from === begin).map(({ symbol }) => symbol))
-    const [opener = 0] = openers
-    const elsewhere = this.rules.some(({ from, symbol }) => from !== begin && symbol === opener)
-    this.opener = openers.size === 1 && !elsewhere ? opener : 0
+    // A text in which special tokens are recognised may hold it too.
+    const opener = template.recognised ? undefined : openerOf(rules)
+    this.opener = opener === undefined ? 0 : this.names.indexOf(opener)
   }
 
   /** A new shard; `runs`: its conversations are not kept apart, and the first may be the rest of one. */

@@ -1,7 +1,7 @@
 /** kind: mix. Folders that were built before, mixed: the conversations, ids and masks are theirs. */
 import { appendFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { beforeAll, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test } from 'vitest'
 import { build } from '../../engine/build.ts'
 import { silentObserver } from '../../engine/events.ts'
 import { plan } from '../../engine/plan.ts'
@@ -11,7 +11,7 @@ import { importLocalFiles } from '../../recipe/local-files.ts'
 import { parseRecipe } from '../../recipe/parse.ts'
 import { resolveRecipe } from '../../recipe/resolve.ts'
 import { openStore } from '../../stages/open-store.ts'
-import { golden, goldenHub, run, serve, temporaryFolder } from './cli.ts'
+import { fixtures, golden, goldenHub, run, serve, temporaryFolder } from './cli.ts'
 
 const dir = temporaryFolder()
 const store = join(dir, 'store')
@@ -180,6 +180,91 @@ test('formats and folders that cannot be mixed say so', async () => {
   await expect(from({ from: 'packed' })).rejects.toMatchObject({ code: 'RECIPE' })
   await expect(from({ from: 'nowhere' })).rejects.toMatchObject({ code: 'RECIPE' })
   await expect(from({ from: 'a', split: 'test' })).rejects.toMatchObject({ code: 'RECIPE' })
+}, 120_000)
+
+describe('template chatml, whose turns begin as its conversations do', () => {
+  const gpt2 = { kind: 'tiktoken', encoding: 'gpt2' }
+  const chat = { ...a, name: 'chat', tokenizer: gpt2, template: 'chatml', shardTokens: 400 }
+  beforeAll(async () => {
+    await make(chat, 'chat')
+    await make({ ...chat, output: { format: 'npy' } }, 'chat-npy')
+    await make({ ...chat, output: jsonl }, 'chat-rows')
+  }, 120_000)
+  const inspect = async (folder: string, ...more: string[]) => {
+    const names = readdirSync(join(dir, folder)).filter((name) => name.includes('_train_'))
+    const path = join(dir, folder, names.find((name) => !name.includes('_mask'))!)
+    const { code, stdout, stderr } = await run(['inspect', '--store', store, path, ...more])
+    expect(code, stderr).toBe(0)
+    return stdout
+  }
+
+  test.each([
+    ['chat', 'llmc-bin'],
+    ['chat-npy', 'npy'],
+  ])('inspect of %s calls turns turns', async (folder, format) => {
+    const found = JSON.parse(await inspect(folder, '--json', '--conversations', '2'))
+    expect(found).toMatchObject({ schema: 1, format, unit: 'turn' })
+    expect(found.conversations).toHaveLength(2)
+    const text = await inspect(folder)
+    expect(text).toContain(
+      `What begins with <|im_start|> is shown: turns. ${format} does not tell where a conversation begins`,
+    )
+  })
+
+  test('of a model’s own template it shows what begins as the split does', async () => {
+    const spelling = { task: 'simple_spelling', size: 12, words: '../golden-sft/words.txt' }
+    const model = {
+      ...{ kind: 'sft', name: 'model', maxSeqLen: 256, shardTokens: 100, splits: { train: [spelling] } },
+      tokenizer: { kind: 'huggingface', path: 'tokenizer.json' },
+      template: { jinja: 'chatml.jinja', config: 'tokenizer_config.json' },
+    }
+    await make(model, 'model', join(fixtures, 'jinja', 'recipe.yaml'))
+    const second = join(dir, 'model', 'sft_train_000001.bin')
+    const args = ['inspect', '--store', store, second, '--at', '60', '--conversations', '1']
+    const found = JSON.parse((await run([...args, '--json'])).stdout)
+    expect(found.unit).toBe('unknown')
+    expect(found.conversations[0].spans[0].text).toMatch(/^<\|im_start\|>/)
+    expect((await run(args)).stdout).toContain('begins with <|im_start|> is shown: turns, or conversations')
+  }, 120_000)
+
+  test('inspect shows whole conversations where the format keeps them apart', async () => {
+    const found = JSON.parse(await inspect('chat-rows', '--json', '--conversations', '1'))
+    expect(found.unit).toBe('conversation')
+    expect(found.conversations[0].ids).toEqual(JSON.parse(rows('chat-rows', 'train')[0]!).input_ids)
+    expect(await inspect('chat-rows')).not.toContain('turns')
+  })
+
+  test('a mix names what is wrong and what to do, as for other folders without a BOS', async () => {
+    for (const folder of ['chat', 'chat-npy'])
+      await expect(mix({ ...mixed, splits: { train: [{ from: folder }] } }, 'x')).rejects.toMatchObject({
+        code: 'RECIPE',
+        message: expect.stringContaining('cannot be told apart'),
+        hint: expect.stringContaining('jsonl'),
+      })
+    await mix({ ...mixed, splits: { train: [{ from: 'chat-rows' }] } }, 'chat-mixed')
+    expect(rows('chat-mixed', 'train')).toEqual(rows('chat-rows', 'train'))
+  }, 120_000)
+})
+
+test('a text that holds the BOS: the file is named, and what to do', async () => {
+  const json = JSON.parse(readFileSync(join(fixtures, 'jinja', 'tokenizer.json'), 'utf8'))
+  const id = 1 + Math.max(...json.added_tokens.map((token: { id: number }) => token.id))
+  json.added_tokens.push({ ...json.added_tokens[0], id, content: '<|bos|>' })
+  writeFileSync(join(dir, 'tokenizer.json'), JSON.stringify(json))
+  const turn = (role: string, content: string) => ({ role, content })
+  const chat = [turn('user', 'What is <|bos|>?'), turn('assistant', 'A token.')]
+  writeFileSync(join(dir, 'bos.jsonl'), `${JSON.stringify(chat)}\n`)
+  const recognising = {
+    ...{ ...common, name: 'bos', shardTokens: 400 },
+    tokenizer: { kind: 'huggingface', path: 'tokenizer.json', addedTokens: 'recognise' },
+    splits: { train: [{ task: 'custom_json', path: 'bos.jsonl' }] },
+  }
+  await make(recognising, 'bos', join(dir, 'bos.yaml'))
+  await expect(mix({ ...mixed, splits: { train: [{ from: 'bos' }] } }, 'x')).rejects.toMatchObject({
+    code: 'VERIFY',
+    at: { file: 'bos/sft_train_000000.bin' },
+    hint: expect.stringContaining('jsonl'),
+  })
 }, 120_000)
 
 test('a changed folder: only what depends on it is made again; a damaged file is named', async () => {
