@@ -1,4 +1,5 @@
 import { dirname } from 'node:path'
+import { assertNoFolder } from '../../output/find-folder.ts'
 import { loadVocabulary } from '../../output/load-vocabulary.ts'
 import { readManifest } from '../../output/manifest.ts'
 import { readShard } from '../../output/read-shard.ts'
@@ -23,6 +24,7 @@ export async function inspectCommand(
 ): Promise<void> {
   const at = wholeNumber(flags.at, '--at')
   const wanted = wholeNumber(flags.conversations, '--conversations', 1)
+  await assertNoFolder(path)
   const manifest = await readManifest(dirname(path))
   if (manifest?.kind === 'chat-eval') {
     const { inspectProblems } = await import('../inspect-problems.ts')

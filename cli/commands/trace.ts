@@ -1,7 +1,7 @@
 import { dirname } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
 import { nearest } from '../../errors/nearest.ts'
-import { findFolder } from '../../output/find-folder.ts'
+import { assertNoFolder, findFolder } from '../../output/find-folder.ts'
 import { readProvenance, type TraceNode, traceFile } from '../../output/trace.ts'
 import { cleanText } from '../clean-text.ts'
 import { bytes } from '../format-text.ts'
@@ -19,6 +19,7 @@ export async function traceCommand(
   shard: string,
   { json, full }: TraceFlags,
 ): Promise<void> {
+  await assertNoFolder(shard)
   const folder = await findFolder(shard)
   if (folder === undefined)
     throw new ShardmillError('OUTPUT', `${dirname(shard)} has no manifest.json`, {

@@ -206,6 +206,19 @@ describe('trace', () => {
   })
 })
 
+test('trace and inspect of a folder name that folder, and its shards as what to name instead', async () => {
+  for (const command of ['trace', 'inspect']) {
+    const built = await run([command, at.out])
+    expectClearError(built)
+    expect(built.stderr).toContain(`error: ${at.out} is a folder`)
+    expect(built.stderr).toContain(join(at.out, 'sft_val_000000.bin'))
+    expect(built.stderr).not.toContain('_mask')
+    const other = await run([command, at.folder])
+    expectClearError(other)
+    expect(other.stderr).toContain(`error: ${at.folder} is a folder`)
+  }
+})
+
 describe('inspect', () => {
   interface Inspected {
     readonly tokens: number
