@@ -29,6 +29,9 @@ export function wholeNumber(text: string, option: string, least = 0, most?: numb
   return value
 }
 
-export function threadCount(option: string | undefined): number {
-  return option === undefined ? availableParallelism() : wholeNumber(option, '--threads', 1)
+/** More than any machine makes use of; each thread has a heap of its own. */
+const mostThreads = 1024
+
+export function threadCount(text: string | undefined, option: string): number {
+  return text === undefined ? availableParallelism() : wholeNumber(text, option, 1, mostThreads)
 }

@@ -48,7 +48,7 @@ export async function buildCommand(
       recipe: { text: await readRecipe(recipe), file: recipe, settings: flags.set ?? [] },
       out,
       store: storeLocation(flags.store),
-      threads: threadCount(flags.threads),
+      threads: threadCount(flags.threads, '--threads'),
       env: process.env,
       signal: context.signal,
       observer: view,

@@ -21,20 +21,22 @@ export async function devCommand(context: CommandContext, flags: DevFlags): Prom
   const stop = new AbortController()
   const signal = AbortSignal.any([context.signal, stop.signal])
   const notice = (text: string) => process.stderr.write(`${text}\n`)
+  const worker: WorkerFlags = {
+    queues: 'workflows,io,cpu',
+    io: '8',
+    grace: '5',
+    ...(flags.store === undefined ? {} : { store: flags.store }),
+    ...(flags.temporal === undefined ? {} : { temporal: flags.temporal }),
+    ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
+  }
+  // What is wrong with them is said before a server is started.
+  const settings = workerSettings(context, worker)
   const server = await serverFor(context, flags, notice)
   try {
-    const address = server?.address ?? temporalSettings(flags.temporal).address
-    const worker: WorkerFlags = {
-      temporal: address,
-      queues: 'workflows,io,cpu',
-      io: '8',
-      grace: '5',
-      ...(flags.store === undefined ? {} : { store: flags.store }),
-      ...(flags.concurrency === undefined ? {} : { concurrency: flags.concurrency }),
-    }
-    const settings = workerSettings(context, worker)
+    const address = server?.address ?? settings.temporal.address
     const running = runWorker({
       ...settings,
+      temporal: temporalSettings(address),
       signal,
       onReady: () => {
         process.stdout.write(`temporal ${address}\n${server?.ui === undefined ? '' : `ui ${server.ui}\n`}`)

@@ -1,10 +1,9 @@
-import { availableParallelism } from 'node:os'
 import { ShardmillError } from '../../errors/index.ts'
 import { temporalSettings } from '../../workers/connect.ts'
 import { runWorker, type WorkerSettings } from '../../workers/run-worker.ts'
 import { type QueueName, queues } from '../../workflows/names.ts'
 import type { CommandContext } from '../run.ts'
-import { storeLocation, wholeNumber } from '../settings.ts'
+import { storeLocation, threadCount, wholeNumber } from '../settings.ts'
 
 export interface WorkerFlags {
   readonly temporal?: string
@@ -38,10 +37,7 @@ export function workerSettings(context: CommandContext, flags: WorkerFlags): Wor
     temporal: temporalSettings(flags.temporal),
     store: storeLocation(flags.store),
     queues: queueNames(flags.queues),
-    threads:
-      flags.concurrency === undefined
-        ? availableParallelism()
-        : wholeNumber(flags.concurrency, '--concurrency', 1),
+    threads: threadCount(flags.concurrency, '--concurrency'),
     io: wholeNumber(flags.io, '--io', 1),
     graceMs: 1000 * wholeNumber(flags.grace, '--grace'),
     env: process.env,

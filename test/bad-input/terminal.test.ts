@@ -88,8 +88,11 @@ describe.concurrent('usage', () => {
     [['hub', '.', '--port', 'http'], /--port is "http", expected a whole number/],
     [
       ['build', 'recipe.yaml', '--out', 'x', '--threads', '0'],
-      /--threads is "0", expected a whole number of at least 1/,
+      /--threads is "0", expected a whole number from 1 to 1024/,
     ],
+    [['build', 'recipe.yaml', '--out', 'x', '--threads', '1025'], /expected a whole number from 1 to 1024/],
+    [['worker', '--concurrency', '1000000'], /--concurrency is "1000000", .+ from 1 to 1024/],
+    [['dev', '--concurrency', '1000000'], /--concurrency is "1000000", .+ from 1 to 1024/],
   ]
   test.each(wrong)('%j', async (args, says) => {
     const ran = await here(...args)
