@@ -1,14 +1,21 @@
-import { availableParallelism, homedir } from 'node:os'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
+import { userFolder } from '../store/user-folder.ts'
 
 /** --store, else SHARDMILL_STORE, else a folder in the user's cache. An absolute path, or a URL as it was given. */
 export function storeLocation(option: string | undefined): string {
-  const { SHARDMILL_STORE, XDG_CACHE_HOME } = process.env
-  const named = option !== undefined && option !== '' ? option : SHARDMILL_STORE
+  if (option !== undefined && option.trim() === '')
+    throw new ShardmillError('USAGE', '--store is empty', {
+      hint: 'Name a folder with --store, or leave it out for the usual one.',
+    })
+  const named = option ?? process.env['SHARDMILL_STORE']
   if (named !== undefined && named !== '') return isUrl(named) ? named : resolve(named)
-  const cache =
-    XDG_CACHE_HOME !== undefined && XDG_CACHE_HOME !== '' ? XDG_CACHE_HOME : join(homedir(), '.cache')
+  const cache = userFolder(process.env, 'XDG_CACHE_HOME', '.cache')
+  if (cache === undefined)
+    throw new ShardmillError('USAGE', 'there is no home folder (HOME) for the store', {
+      hint: 'Name a folder with --store or SHARDMILL_STORE.',
+    })
   return join(cache, 'shardmill')
 }
 

@@ -1,6 +1,6 @@
-import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { isShardmillError, ShardmillError } from '../../errors/index.ts'
+import { userFolder } from '../../store/user-folder.ts'
 import { connect, connectClient, temporalSettings } from '../../workers/connect.ts'
 import { type DevServer, startDevServer } from '../../workers/dev-server.ts'
 import { runWorker } from '../../workers/run-worker.ts'
@@ -102,8 +102,10 @@ async function isUp(address: string): Promise<boolean> {
 }
 
 function dataHome(): string {
-  const { XDG_DATA_HOME } = process.env
-  return XDG_DATA_HOME !== undefined && XDG_DATA_HOME !== ''
-    ? XDG_DATA_HOME
-    : join(homedir(), '.local', 'share')
+  const folder = userFolder(process.env, 'XDG_DATA_HOME', '.local', 'share')
+  if (folder === undefined)
+    throw new ShardmillError('USAGE', 'there is no home folder (HOME) for the server’s data', {
+      hint: 'Name a folder for it with XDG_DATA_HOME.',
+    })
+  return folder
 }

@@ -1,9 +1,9 @@
 /** Where a store in a bucket keeps its local copies, and how many. */
 
 import { createHash } from 'node:crypto'
-import { homedir } from 'node:os'
-import { join, resolve } from 'node:path'
+import { resolve } from 'node:path'
 import { ShardmillError } from '../../errors/index.ts'
+import { userFolder } from '../user-folder.ts'
 import type { S3Address } from './address.ts'
 import type { CacheBounds } from './blob-cache.ts'
 import { endpointOf } from './connection.ts'
@@ -11,9 +11,14 @@ import { endpointOf } from './connection.ts'
 const DEFAULT_BYTES = 20 * 2 ** 30
 const GRACE_MS = 60_000
 
-/** `$XDG_CACHE_HOME/shardmill/s3-cache/<hash of endpoint, bucket and prefix>`. */
+/** `$XDG_CACHE_HOME/shardmill/s3-cache/<hash of endpoint, bucket and prefix>`. Throws USAGE where there is no home. */
 export function cacheFolder(address: S3Address, env: NodeJS.ProcessEnv): string {
-  const cache = env['XDG_CACHE_HOME'] || join(homedir(), '.cache')
+  const cache = userFolder(env, 'XDG_CACHE_HOME', '.cache')
+  if (cache === undefined) {
+    throw new ShardmillError('USAGE', `there is no home folder (HOME) for local copies of ${address.url}`, {
+      hint: 'name a folder for them with XDG_CACHE_HOME',
+    })
+  }
   const facts = [endpointOf(env), address.bucket, address.prefix]
   const hash = createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16)
   return resolve(cache, 'shardmill', 's3-cache', hash)

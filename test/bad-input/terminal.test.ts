@@ -1,5 +1,7 @@
 /** The terminal: help, suggestions, colours, what goes to which stream, control codes, readers that leave. */
 import { execFile } from 'node:child_process'
+import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import {
@@ -101,6 +103,43 @@ describe.concurrent('usage', () => {
     expectClean(ran.stderr)
     expect(ran.stdout).toBe('')
     expect(ran.code).toBe(2)
+  })
+
+  test('an empty --store is refused, as an empty --out is', async () => {
+    for (const args of [
+      ['build', 'recipe.yaml', '--out', 'x', '--store', ''],
+      ['build', 'recipe.yaml', '--out', ''],
+      ['store', 'ls', '--store', ' '],
+    ]) {
+      const ran = await here(...args)
+      expect(ran.code).toBe(2)
+      expect(ran.stderr).toMatch(/^error: --(store|out) is empty\nhint: /)
+    }
+  })
+
+  test('the usual store: a relative XDG_CACHE_HOME is ignored, and without a home there is none', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'shardmill-home-'))
+    try {
+      const plan = (env: Record<string, string>) =>
+        shardmill(['store', 'ls', '--json'], { cwd: dir, env: { ...env, SHARDMILL_STORE: undefined } })
+      const home = join(dir, 'home')
+      const usual = join(home, '.cache', 'shardmill')
+      for (const XDG_CACHE_HOME of ['rel', './rel', ''])
+        expect(JSON.parse((await plan({ HOME: home, XDG_CACHE_HOME })).stdout)).toMatchObject({
+          store: usual,
+        })
+      const named = await plan({ HOME: '', XDG_CACHE_HOME: join(dir, 'cache') })
+      expect(JSON.parse(named.stdout)).toMatchObject({ store: join(dir, 'cache', 'shardmill') })
+      for (const HOME of ['', 'rel']) {
+        const without = await plan({ HOME, XDG_CACHE_HOME: 'rel' })
+        expect(without.code).toBe(2)
+        expect(without.stderr).toContain('there is no home folder')
+        expect(without.stderr).toContain('--store')
+      }
+      expect(readdirSync(dir)).toEqual([])
+    } finally {
+      rmSync(dir, { recursive: true, force: true })
+    }
   })
 
   test('with --json, too, stdout has one object', async () => {
