@@ -19,8 +19,13 @@ export function storeLocation(option: string | undefined): string {
   return join(cache, 'shardmill')
 }
 
+/** Whether the user said where the store is: the usual one need not be there yet. */
+export function isStoreNamed(option: string | undefined): boolean {
+  return option !== undefined || (process.env['SHARDMILL_STORE'] ?? '') !== ''
+}
+
 /** A scheme has two letters at least: `C:` is a drive. */
-function isUrl(location: string): boolean {
+export function isUrl(location: string): boolean {
   return /^[a-z][a-z0-9+.-]+:/i.test(location)
 }
 

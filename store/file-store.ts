@@ -4,7 +4,7 @@
  */
 
 import { randomBytes } from 'node:crypto'
-import { stat as statPath } from 'node:fs/promises'
+import { readdir, stat as statPath } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import {
@@ -87,6 +87,15 @@ export async function openFileStore(folder: string, options: FileStoreOptions = 
     }
   })
   return store
+}
+
+/** Whether a folder holds a store, of any layout; true also for what `openFileStore` has to say more about. */
+export async function holdsStore(folder: string): Promise<boolean> {
+  try {
+    return (await readdir(folder)).some((name) => /^v\d+$/.test(name))
+  } catch (error) {
+    return errno(error) !== 'ENOENT'
+  }
 }
 
 async function checkFolder(layout: Layout): Promise<void> {

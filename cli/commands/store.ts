@@ -2,6 +2,7 @@ import { createInterface } from 'node:readline/promises'
 import { ShardmillError } from '../../errors/index.ts'
 import { openStore } from '../../stages/open-store.ts'
 import { checkStore, type Finding } from '../../store/check.ts'
+import { holdsStore } from '../../store/file-store.ts'
 import { collectGarbage, type GcResult } from '../../store/gc.ts'
 import { listStore } from '../../store/list.ts'
 import type { ManagedStore } from '../../store/managed-store.ts'
@@ -11,7 +12,7 @@ import { bytes, count, table } from '../format-text.ts'
 import { paint } from '../paint.ts'
 import type { CommandContext } from '../run.ts'
 import { safeJson } from '../safe-json.ts'
-import { storeLocation, wholeNumber } from '../settings.ts'
+import { isStoreNamed, isUrl, storeLocation, wholeNumber } from '../settings.ts'
 import { Ticker } from '../ticker.ts'
 
 export interface StoreFlags {
@@ -198,8 +199,15 @@ async function withStore<T>(
   options: { readonly readOnly?: boolean },
   work: (store: ManagedStore) => Promise<T>,
 ): Promise<T> {
-  const store = await openStore(storeLocation(flags.store), {
-    ...options,
+  const location = storeLocation(flags.store)
+  const there = isUrl(location) || (await holdsStore(location))
+  if (!there && isStoreNamed(flags.store))
+    throw new ShardmillError('STORE', `there is no store in ${location}`, {
+      hint: `Look at the path that ${flags.store === undefined ? 'SHARDMILL_STORE' : '--store'} has: a store is made by the first build that uses it.`,
+    })
+  const store = await openStore(location, {
+    // The usual one that was never used is an empty one, and none is made to say so.
+    readOnly: options.readOnly === true || !there,
     onWarning: (text) => {
       if (context.verbose) process.stderr.write(`${cleanText(text)}\n`)
     },

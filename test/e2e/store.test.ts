@@ -192,6 +192,34 @@ describe('store', () => {
     expect(await buildOn(on)).toMatchObject({ stages: { run: 0 } })
   })
 
+  test('ls, check and gc of a path that holds no store: one error, and nothing is made', async () => {
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'notes.txt'), 'mine')
+    for (const command of [
+      ['ls'],
+      ['check'],
+      ['check', '--no-repair'],
+      ['gc', '--yes'],
+      ['gc', '--dry-run'],
+    ]) {
+      for (const store of [join(folder, 'nosuch'), folder]) {
+        const named = await run(['store', ...command, '--store', store])
+        expectClearError(named)
+        expect(named.stderr).toContain(`error: there is no store in ${store}\n`)
+        expect(named.stderr).toContain('--store')
+      }
+      const named = await run(['store', ...command, '--json'], {
+        env: { SHARDMILL_STORE: 'nosuch' },
+        cwd: folder,
+      })
+      expect(JSON.parse(named.stdout)).toMatchObject({ error: { code: 'STORE' } })
+      expect(named.stderr).toContain('SHARDMILL_STORE')
+      // The usual one that was never used is empty, which is no mistake.
+      await ok(['store', ...command], { env: { XDG_CACHE_HOME: join(folder, 'cache') } })
+    }
+    expect(readdirSync(folder)).toEqual(['notes.txt'])
+  })
+
   test('a store that is a file, or cannot be made: one clear error, before any work', async () => {
     const folder = temporaryFolder()
     writeFileSync(join(folder, 'file'), 'x')

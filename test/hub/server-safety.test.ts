@@ -151,6 +151,19 @@ test('a file that may not be read is a gated repo', async () => {
   await running.done
 })
 
+test('a folder without datasets/ and models/ is told of, and served all the same', async () => {
+  const told = async (dir: string, ...more: string[]) => {
+    const running = start(['hub', dir, ...more])
+    await running.says(more.length > 0 ? 'http://' : 'Ctrl-C')
+    running.child.kill('SIGTERM')
+    return (await running.done).stderr
+  }
+  const [empty, datasets, models] = [{ 'x.csv': 'x' }, GSM8K, { 'models/a/b/x.json': '{}' }].map(folder)
+  expect(await told(empty!)).toContain(`${empty} has neither datasets/ nor models/ in it`)
+  expect(await told(empty!, '--quiet')).toBe('')
+  for (const dir of [datasets, models]) expect(await told(dir!)).not.toContain('neither')
+})
+
 test('odd requests get an answer, and the next client too', async () => {
   const { url } = await serve(folder(GSM8K))
   for (const method of ['PUT', 'DELETE', 'POST', 'OPTIONS', 'PATCH', 'TRACE']) {
