@@ -16,7 +16,7 @@ function createProgram(): Command {
   const program = new Command('shardmill')
     .description('Turns chat datasets into training shards, reproducibly.')
     .version(toolVersion, '-V, --version')
-    .option('-q, --quiet', 'only errors')
+    .option('-q, --quiet', 'only errors, and what a command is there to show')
     .option('-v, --verbose', 'also every stage as it starts and ends, and stack traces')
     .helpCommand('help [command]')
     .showSuggestionAfterError()

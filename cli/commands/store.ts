@@ -94,7 +94,7 @@ export async function storeCheck(context: CommandContext, flags: StoreFlags): Pr
       process.stderr.write(
         `hint: ${flags.repair === false ? 'Without --no-repair damaged files are moved away, and the next build makes them again.' : 'The next build makes what is missing again.'}\n`,
       )
-    else if (flags.json !== true)
+    else if (flags.json !== true && !context.quiet)
       process.stdout.write(
         `${store.name}: ${paint(process.stdout).green('ok')}: ${count(result.blobs)} blobs (${bytes(result.bytes)}), ${count(result.records)} records, ${count(result.builds)} builds\n`,
       )
@@ -146,6 +146,7 @@ function tell(
     process.stdout.write(`${safeJson({ schema: 1, dryRun, kept, removed, ...users })}\n`)
     return
   }
+  if (quiet && !dryRun) return
   for (const { who, certain } of dryRun && !quiet ? inUse : []) {
     const what = certain ? 'a build is using the store' : 'a build may be using the store'
     const unsure = certain ? '' : '; whether it still runs cannot be told without writing'

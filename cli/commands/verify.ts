@@ -19,7 +19,7 @@ export async function verifyCommand(
   const { problems, ...figures } = report
   if (json === true)
     process.stdout.write(`${safeJson({ schema: 1, ok: problems.length === 0, ...figures, problems })}\n`)
-  else if (problems.length === 0)
+  else if (problems.length === 0 && !context.quiet)
     process.stdout.write(
       `${dir}: ${paint(process.stdout).green('ok')}: ${count(figures.shards)} shards, ${count(figures.tokens)} tokens, ${bytes(figures.bytes)} read${figures.masks === undefined ? '' : `, masks as template ${cleanText(figures.masks)} has them`}\n`,
     )

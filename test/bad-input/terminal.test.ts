@@ -201,6 +201,31 @@ describe.concurrent('streams', () => {
     expect(`${ran.stdout}${ran.stderr}`).not.toMatch(/[\u2028\u202e]/)
   })
 
+  test('--quiet: no summaries of what went well, but whatever was asked for', async () => {
+    for (const args of [
+      ['build', 'recipe.yaml', '--out', 'out'],
+      ['verify', 'out'],
+      ['store', 'check'],
+      ['store', 'gc', '--yes'],
+    ])
+      expect(await here(...args, '--quiet')).toMatchObject({ code: 0, stdout: '', stderr: '' })
+    for (const args of [
+      ['verify', 'out', '--json'],
+      ['inspect', 'out/sft_train_000000.bin'],
+      ['trace', 'out/sft_train_000000.bin'],
+      ['plan', 'recipe.yaml'],
+      ['store', 'ls'],
+      ['store', 'gc', '--dry-run'],
+    ]) {
+      const ran = await here(...args, '--quiet')
+      expect(ran).toMatchObject({ code: 0, stderr: '' })
+      expect(ran.stdout).not.toBe('')
+    }
+    const failed = await here('verify', '.', '--quiet')
+    expect(failed).toMatchObject({ code: 1, stdout: '' })
+    expect(failed.stderr).toMatch(/^error: /)
+  })
+
   test('what the data holds is shown, harmless', async () => {
     const at = JSON.parse(
       (await here('inspect', 'out/sft_train_000000.bin', '--conversations', '3001', '--json')).stdout,
