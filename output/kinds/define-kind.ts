@@ -7,7 +7,7 @@ import type { Manifest, ManifestFile, OutputFile } from '../manifest.ts'
 export interface OutputKind<L extends Lock, R extends BuildResult> {
   /** What is published from the store, in the manifest's order. */
   files(lock: L, result: R): OutputFile[]
-  /** config.json. */
+  /** config.json; Maps where names may be whole numbers, whose order an object would not keep. */
   config(lock: L, result: R): unknown
   /** The manifest's fields after `kind`, vocabularySize and bosId among them. */
   facts(lock: L, result: R): { readonly vocabularySize: number; readonly bosId: number | null }

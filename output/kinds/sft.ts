@@ -106,11 +106,10 @@ function configOf(lock: ShardsLock, { splits, vocabularySize, bosId }: SftResult
 }
 
 /** Conversations by label, repeats counted; sources with one label are added up. */
-function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Record<string, number> {
-  // Without a prototype: a label may be `constructor`.
-  const counts: Record<string, number> = Object.create(null)
+function sourceCounts(sources: readonly LockedSource[], split: SplitResult): Map<string, number> {
+  const counts = new Map<string, number>()
   sources.forEach(({ label }, i) => {
-    counts[label] = (counts[label] ?? 0) + (split.sources[i]?.conversations ?? 0)
+    counts.set(label, (counts.get(label) ?? 0) + (split.sources[i]?.conversations ?? 0))
   })
   return counts
 }

@@ -7,7 +7,7 @@ import { recipeJsonSchema } from '../../recipe/schema.ts'
 import { outputFormats } from '../../stages/outputs/index.ts'
 import { sources } from '../../stages/sources/index.ts'
 import { change, good, refusal } from './recipes.ts'
-import { customJson, goodLines, Lab, recipeOf } from './support.ts'
+import { customJson, goodLines, Lab, recipeOf, shardmill } from './support.ts'
 
 const templateChoice =
   'one of model, nanochat, chatml, user_assistant or a mapping with the fields jinja, config, variables'
@@ -146,6 +146,17 @@ describe('has names that every JavaScript object knows', () => {
       ['__proto__', 2],
     ])
     expect(config['constructor_source_counts']).toEqual({ CustomJSON: 2 })
+  })
+
+  test('labels that are whole numbers stay in the recipe’s order', async () => {
+    const lab = new Lab()
+    lab.write('a.jsonl', goodLines)
+    const built = await lab.build(recipeOf(['zeta', '10', '2'].map((label) => ({ ...customJson, label }))))
+    expect(built, built.stderr).toMatchObject({ code: 0 })
+    expect(readFileSync(join(lab.out, 'config.json'), 'utf8')).toContain(
+      '"train_source_counts": {\n    "zeta": 2,\n    "10": 2,\n    "2": 2\n  }',
+    )
+    expect(await shardmill(['verify', lab.out])).toMatchObject({ code: 0 })
   })
 })
 
