@@ -1,5 +1,6 @@
 /** kind: chat-eval. Multiple-choice tasks as problems of tokens, for nanochat's categorical evaluation. */
 import { z } from 'zod'
+import { configName, manifestName, provenanceName, rejectedName } from '../../output/names.ts'
 import { type ChatEvalLock, evalSplit } from '../../pipeline/lock.ts'
 import { problemFormatOf, problemFormats } from '../../stages/outputs/problem-files/index.ts'
 import { sourceOf, sources } from '../../stages/sources/index.ts'
@@ -50,34 +51,50 @@ const usualTasks = [
   { task: 'arc', subset: 'ARC-Challenge', ...hub },
 ]
 
-export const chatEvalSchema = z.strictObject({
-  $schema: editorSchema,
-  kind: z
-    .literal('chat-eval')
-    .describe('Multiple-choice tasks → prompts of tokens with their letters, a file a task'),
-  name: nameSchema,
-  tokenizer: tokenizerSchema,
-  template: z
-    .enum(
-      templates.filter(({ opening }) => opening !== undefined).map(({ name }) => name) as [
-        string,
-        ...string[],
-      ],
-    )
-    .default('nanochat')
-    .describe('How a prompt becomes tokens'),
-  maxSeqLen: z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1)
-    .default(2048)
-    .describe('Problems with a longer prompt are left out; prompts are cut at 2048 tokens in any case'),
-  tasks,
-  output: z
-    .enum(problemFormats.map(({ name }) => name) as [string, ...string[]])
-    .default('pt')
-    .describe(problemFormats.map(({ name, about }) => `${name}: ${about}`).join('; ')),
-})
+/** Files of the folder's own, which no task may be named like. */
+const folderNames = [manifestName, provenanceName, configName, rejectedName]
+
+export const chatEvalSchema = z
+  .strictObject({
+    $schema: editorSchema,
+    kind: z
+      .literal('chat-eval')
+      .describe('Multiple-choice tasks → prompts of tokens with their letters, a file a task'),
+    name: nameSchema,
+    tokenizer: tokenizerSchema,
+    template: z
+      .enum(
+        templates.filter(({ opening }) => opening !== undefined).map(({ name }) => name) as [
+          string,
+          ...string[],
+        ],
+      )
+      .default('nanochat')
+      .describe('How a prompt becomes tokens'),
+    maxSeqLen: z
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1)
+      .default(2048)
+      .describe('Problems with a longer prompt are left out; prompts are cut at 2048 tokens in any case'),
+    tasks,
+    output: z
+      .enum(problemFormats.map(({ name }) => name) as [string, ...string[]])
+      .default('pt')
+      .describe(problemFormats.map(({ name, about }) => `${name}: ${about}`).join('; ')),
+  })
+  .superRefine(({ tasks, output }, context) => {
+    const { extension } = problemFormatOf(output)
+    ;(tasks as unknown as RecipeSource[]).map(labelOf).forEach((label, i) => {
+      const file = `${label}.${extension}`
+      if (folderNames.includes(file.toLowerCase()))
+        context.addIssue({
+          code: 'custom',
+          path: ['tasks', i],
+          message: `has the label ${label}, and ${file} is a file that every output folder may have; give it another with \`label\``,
+        })
+    })
+  })
 
 export type ChatEvalRecipe = z.output<typeof chatEvalSchema>
 

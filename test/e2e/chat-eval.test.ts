@@ -221,6 +221,12 @@ test.each([
     'kind: chat-eval\nname: x\ntokenizer: { kind: tiktoken, encoding: gpt2 }\ntasks: [{ task: mmlu, split: test }, { task: mmlu, split: dev }]\n',
     /tasks\[1\]: has the label MMLU/,
   ],
+  ...['provenance', 'Rejected'].map((label): [string, RegExp] => [
+    `kind: chat-eval\nname: x\ntokenizer: { kind: tiktoken, encoding: gpt2 }\noutput: jsonl\ntasks: [{ task: mmlu, split: test, label: ${label} }]\n`,
+    new RegExp(
+      `tasks\\[0\\]: has the label ${label}, and ${label}\\.jsonl is a file that every output folder may have`,
+    ),
+  ]),
   [
     'kind: chateval\nname: x\n',
     /kind: is "chateval", expected one of .*chat-eval.*; did you mean `chat-eval`\?/,
