@@ -37,15 +37,34 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
   const path = issue.path as Path
   const unknown = issue.code === 'unrecognized_keys' ? issue.keys[0] : undefined
   const full = unknown === undefined ? path : [...path, unknown]
-  const fromSetting = set.some((steps) =>
-    steps.every((step, i) => i >= full.length || step === String(full[i])),
-  )
+  const madeBySetting = set.find(({ made }) => made?.every((step, i) => step === String(full[i])))?.made
+  const fromSetting =
+    madeBySetting !== undefined ||
+    set.some(({ steps }) => steps.every((step, i) => i >= full.length || step === String(full[i])))
   const line = fromSetting ? undefined : lineOf(document, full, lines)
-  const { why, hint } = explain(issue, value, path, unknown)
+  const { why, hint = madeBySetting && hintOf(value, full, madeBySetting) } = explain(
+    issue,
+    value,
+    path,
+    unknown,
+  )
   throw new ShardmillError('RECIPE', `${shownPath(full)}: ${why}${fromSetting ? ' (from --set)' : ''}`, {
     at: { file, ...(line === undefined ? {} : { line }) },
     ...(hint === undefined ? {} : { hint }),
   })
+}
+
+/** Where a field is missing in what --set has made. */
+function hintOf(recipe: unknown, path: Path, made: readonly string[]): string | undefined {
+  if (valueAt(recipe, path) !== undefined) return undefined
+  return `The recipe has no ${made.join('.')}: --set made it, with nothing but what it was given.`
+}
+
+function valueAt(recipe: unknown, path: Path): unknown {
+  return path.reduce<unknown>(
+    (value, step) => (value as Record<string | number, unknown> | undefined)?.[step],
+    recipe,
+  )
 }
 
 function parseYamlText(text: string, file: string, lines: LineCounter): Document {
@@ -144,10 +163,7 @@ function explain(
       hint: `Fields here: ${fields.join(', ')}.`,
     }
   }
-  const at = path.reduce<unknown>(
-    (value, step) => (value as Record<string | number, unknown> | undefined)?.[step],
-    recipe,
-  )
+  const at = valueAt(recipe, path)
   const byField = issue.code === 'invalid_union' ? issue.discriminator : undefined
   const inside = byField === undefined ? at : ((at as Record<string, unknown> | undefined)?.[byField] ?? at)
   const names =
@@ -245,10 +261,7 @@ function schemaAt(value: unknown, path: Path): JsonSchema | undefined {
 
 function fieldsAt(value: unknown, path: Path): string[] {
   const schema = schemaAt(value, path)
-  const at = path.reduce<unknown>(
-    (inner, step) => (inner as Record<string | number, unknown> | undefined)?.[step],
-    value,
-  )
+  const at = valueAt(value, path)
   return Object.keys((schema === undefined ? undefined : branchFor(schema, at))?.properties ?? {})
 }
 
@@ -321,8 +334,14 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number | un
   return undefined
 }
 
-/** `splits.val[0].stop=100`: the value is YAML. Returns the path's steps. */
-function applySetting(recipe: Record<string, unknown>, setting: string): string[] {
+interface Applied {
+  readonly steps: readonly string[]
+  /** The steps to the outermost mapping that was not there before. */
+  readonly made?: readonly string[]
+}
+
+/** `splits.val[0].stop=100`: the value is YAML. */
+function applySetting(recipe: Record<string, unknown>, setting: string): Applied {
   const equals = setting.indexOf('=')
   const usage = (why: string) =>
     new ShardmillError(
@@ -333,14 +352,16 @@ function applySetting(recipe: Record<string, unknown>, setting: string): string[
       },
     )
   if (equals <= 0) throw usage('has no path=value')
-  const steps = setting
-    .slice(0, equals)
-    .replace(/\[(\d+)\]/g, '.$1')
+  const path = setting.slice(0, equals)
+  // What stood in brackets keeps the first of them.
+  const marked = path
+    .replace(/\[(\d+)\]/g, '.[$1')
     .split('.')
     .filter((step) => step !== '')
+  const steps = marked.map((step) => step.replace(/^\[/, ''))
   if (steps.length === 0 || steps.some((step) => ['__proto__', 'constructor', 'prototype'].includes(step)))
     throw usage('has no path')
-  if (steps.some((step) => /[[\]]/.test(step)))
+  if (/[[\]]/.test(path.replace(/\[\d+\]/g, '')))
     throw usage('an index is a whole number in brackets, counted from 0')
   let value: unknown
   try {
@@ -349,6 +370,7 @@ function applySetting(recipe: Record<string, unknown>, setting: string): string[
     throw usage('the value is not YAML')
   }
   let at: unknown = recipe
+  let made: string[] | undefined
   const enter = (step: string, path: readonly string[]) => {
     if (!Array.isArray(at) || (/^\d+$/.test(step) && Number(step) < at.length))
       return at as Record<string, unknown>
@@ -364,11 +386,22 @@ function applySetting(recipe: Record<string, unknown>, setting: string): string[
   }
   steps.slice(0, -1).forEach((step, i) => {
     const holder = enter(step, steps.slice(0, i))
-    if (!Object.hasOwn(holder, step)) holder[step] = {}
+    if (!Object.hasOwn(holder, step)) {
+      if (marked[i + 1]!.startsWith('[')) throw usage(lacks(recipe, steps.slice(0, i), step))
+      made ??= steps.slice(0, i + 1)
+      holder[step] = {}
+    }
     at = holder[step]
     if (typeof at !== 'object' || at === null)
       throw usage(`${steps.slice(0, i + 1).join('.')} is ${shownValue(at)}, which has no fields`)
   })
   enter(steps.at(-1)!, steps.slice(0, -1))[steps.at(-1)!] = value
-  return steps
+  return { steps, ...(made === undefined ? {} : { made }) }
+}
+
+/** That there is no list of that name. */
+function lacks(recipe: unknown, path: readonly string[], name: string): string {
+  const place = path.map((step) => (/^\d+$/.test(step) ? Number(step) : step))
+  const guess = nearest(name, fieldsAt(recipe, place))
+  return `${path.length === 0 ? 'the recipe' : shownPath(place)} has no ${name}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`
 }

@@ -1,6 +1,8 @@
 /** --set, and recipes on the command line: one error with its exit code, and mistakes laid to where they were made. */
 import { mkdirSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
+import type { SftRecipe } from '../../recipe/kinds/sft.ts'
+import { parseRecipe } from '../../recipe/parse.ts'
 import { change, good, refusal } from './recipes.ts'
 import { expectRefusal, goodLines, Lab, shardmill } from './support.ts'
 
@@ -48,6 +50,19 @@ describe('--set', () => {
     ],
     ['toString.x=1', 'RECIPE', 'r.yaml: toString: unknown field (from --set)'],
     [
+      'splits.trian[0].repeat=4',
+      'USAGE',
+      '--set splits.trian[0].repeat=4: splits has no trian; did you mean `train`?',
+    ],
+    ['split[0]=4', 'USAGE', '--set split[0]=4: the recipe has no split; did you mean `splits`?'],
+    ['splits.test[0]=4', 'USAGE', '--set splits.test[0]=4: splits has no test'],
+    ['name[]=x', 'USAGE', '--set name[]=x: an index is a whole number in brackets, counted from 0'],
+    [
+      'shuffle.seed=43',
+      'RECIPE',
+      'r.yaml: shuffle.kind: is missing, expected one of python, numpy, seedrandom, none (from --set)',
+    ],
+    [
       'splits=null',
       'RECIPE',
       'r.yaml: splits: is empty (null), expected a mapping with the fields val, train (from --set)',
@@ -59,6 +74,17 @@ describe('--set', () => {
     expect(error.code).toBe(code)
     if (code === 'USAGE') expect(error.hint).toContain('--set path=value')
     expect(({} as Record<string, unknown>)['x']).toBe(undefined)
+  })
+
+  test('what it has made lacks the rest, and the hint says so', () => {
+    expect(refusal(good, ['shuffle.seed=43']).hint).toBe(
+      'The recipe has no shuffle: --set made it, with nothing but what it was given.',
+    )
+    const wrong = refusal(good, ['shuffle.seed=43', 'shuffle.kind=numpi'])
+    expect(wrong.message).toMatch(/^r\.yaml: shuffle\.kind: is "numpi", .+ \(from --set\)$/)
+    expect(wrong.hint).toBe(undefined)
+    const { shuffle } = parseRecipe(good, 'r.yaml', ['shuffle.kind=python', 'shuffle.seed=43']) as SftRecipe
+    expect(shuffle).toEqual({ kind: 'python', seed: 43 })
   })
 
   test('a mistake elsewhere is not laid to it', () => {
