@@ -33,6 +33,8 @@ interface Group {
 /** Stages in the order of the data's way. */
 const stageOrder = Object.keys(stages)
 
+const longestStage = Math.max(...stageOrder.map((stage) => stage.length))
+
 const redrawMs = 120
 const barWidth = 18
 
@@ -44,6 +46,8 @@ export class ProgressView implements BuildObserver {
   private redraw: ReturnType<typeof createLogUpdate> | undefined
   private groups = new Map<string, Group>()
   private split = ''
+  /** Grows with the splits' names, so that the lines of all that follow stand below each other. */
+  private nameWidth = 16
   private timer: NodeJS.Timeout | undefined
   private publishing = ''
 
@@ -100,6 +104,7 @@ export class ProgressView implements BuildObserver {
   splitStarted(split: string): void {
     this.closeSplit()
     this.split = split
+    this.nameWidth = Math.max(this.nameWidth, split.length + 1 + longestStage)
   }
 
   splitVerified(split: string): void {
@@ -182,7 +187,7 @@ export class ProgressView implements BuildObserver {
     const known = group.run + group.cached + group.running.size
     const total = Math.max(group.expected, known)
     const done = group.run + group.cached
-    const name = `${this.split === '' ? '' : `${this.split} `}${group.stage}`.padEnd(16)
+    const name = `${this.split === '' ? '' : `${this.split} `}${group.stage}`.padEnd(this.nameWidth)
     const parts = [`  ${name}`]
     if (!ended) parts.push(bar(total === 0 ? 0 : (done + partial) / total))
     parts.push(`${count(done)}${ended ? '' : `/${count(total)}`}`)
