@@ -41,9 +41,20 @@ export async function assertUsableOutput(dir: string, store: string): Promise<vo
 
 /** The folder is replaced as a whole: whoever stands in it would be left in one that has no name any more. */
 async function assertNotHere(dir: string): Promise<void> {
-  if (within(`${process.cwd()}${sep}`, await real(dir))) {
+  if (within(`${currentFolder()}${sep}`, await real(dir))) {
     throw new ShardmillError('OUTPUT', `${dir} is the folder this runs in, or holds it`, {
       hint: 'Name a folder inside it with --out, or run the command from elsewhere: an output folder is replaced as a whole.',
+    })
+  }
+}
+
+function currentFolder(): string {
+  try {
+    return process.cwd()
+  } catch (cause) {
+    throw new ShardmillError('USAGE', 'the folder this runs in is not there any more', {
+      hint: 'Run the command from a folder that is.',
+      cause,
     })
   }
 }

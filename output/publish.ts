@@ -2,7 +2,7 @@
  * Puts a build's files into the output folder: whole or not at all. Everything is written to a folder beside it,
  * made durable, and then takes its name.
  */
-import { chmod, open, readFile, rename, rm, stat } from 'node:fs/promises'
+import { chmod, chown, open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { ShardmillError } from '../errors/index.ts'
 import { copyOut, writeNewFile } from '../stages/copy-out.ts'
@@ -38,11 +38,13 @@ export async function publish(
 ): Promise<'written' | 'unchanged'> {
   const target = await targetOf(dir)
   try {
-    await removeLeftovers(target)
+    await removeLeftovers(target, ['new'])
     const found = await inspectOutputFolder(target)
-    if (found.state === 'ours' && (await isCurrent(target, found.names, output, options))) return 'unchanged'
-    await replace(target, output, options)
-    return 'written'
+    const isHere = found.state === 'ours' && (await isCurrent(target, found.names, output, options))
+    if (!isHere) await replace(target, output, options)
+    // What cannot be removed now goes with the next publish.
+    await removeLeftovers(target, ['old']).catch(() => {})
+    return isHere ? 'unchanged' : 'written'
   } catch (error) {
     throw outputError(error, dir)
   }
@@ -89,14 +91,17 @@ async function replace(target: string, output: Output, options: PublishOptions):
   }
 }
 
-/** A folder that only its owner may read stays one. */
+/** A folder that only its owner, or a group, may read stays one. */
 async function keepMode(target: string, fresh: string): Promise<void> {
-  const mode = await stat(target).then(
-    (facts) => facts.mode & 0o777,
-    () => undefined, // not there yet
+  const facts = await stat(target).catch(() => undefined)
+  if (facts === undefined) return // not there yet
+  // Before the mode, since giving a folder away takes its setgid bit. Not every user may give it to that group.
+  const given = await chown(fresh, (await stat(fresh)).uid, facts.gid).then(
+    () => true,
+    () => false,
   )
-  // Its owner has to write into it until it is whole.
-  if (mode !== undefined) await chmod(fresh, mode | 0o700)
+  // Its owner has to write into it until it is whole; what a group may do is another group's otherwise.
+  await chmod(fresh, (facts.mode & (given ? 0o7777 : 0o7707)) | 0o700)
 }
 
 /** The new folder takes the target's name; an old output steps aside first, and is put back if that fails. */

@@ -10,7 +10,7 @@ export function pythonJson(value: unknown): string {
 
 /** `line`: a newline and the indent of the line that the value stands in. */
 function textOf(value: unknown, line: string): string {
-  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value) ?? 'null'
   const inner = `${line}  `
   const [open, close, items] = Array.isArray(value)
     ? ['[', ']', value.map((item) => textOf(item, inner))]

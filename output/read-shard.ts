@@ -117,7 +117,8 @@ async function firstTokenOf(dir: string, name: string, manifest: SftManifest): P
     const { range } = await format.open(files, facts)
     return (await range?.(0, 1))?.ids[0] ?? null
   } catch (error) {
-    if (isShardmillError(error)) return null
+    // Whatever is wrong with it, the shard that was asked for is not.
+    if (isShardmillError(error) || (error as NodeJS.ErrnoException).code !== undefined) return null
     throw error
   } finally {
     for (const file of Object.values(files)) await file.close()

@@ -69,9 +69,10 @@ export class Staging {
     // A build that fails leaves nothing, no folders above its output either.
     if (!existsSync(dirname(target))) return undefined
     // Builds that were killed may have left as much as will be written now. What cannot be removed, publishing meets again.
-    await removeLeftovers(target).catch(() => {})
+    await removeLeftovers(target, ['new']).catch(() => {})
     const folder = siblingName(target, 'new')
-    return mkdir(folder).then(
+    // The output may be for its owner only, and files are moved from here to there.
+    return mkdir(folder, { mode: 0o700 }).then(
       () => folder,
       () => undefined,
     )

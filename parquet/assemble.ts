@@ -81,6 +81,11 @@ function filledOf(
   return filled
 }
 
+/** Whether a text is JSON for nothing: some datasets keep lists and objects as texts. */
+export function saysNothing(text: string): boolean {
+  return text === '' || text === '[]' || text === '{}' || text === 'null'
+}
+
 /** Sets 1 where the value holds something; true when it does anywhere. */
 function mark(watched: Watched, marks: Uint8Array, leaves: ReadonlyMap<number, LeafRows>): boolean {
   let any = false
@@ -88,13 +93,16 @@ function mark(watched: Watched, marks: Uint8Array, leaves: ReadonlyMap<number, L
     for (const field of watched.fields) if (mark(field, marks, leaves)) any = true
     return any
   }
-  const offsets =
-    watched.kind === 'list'
-      ? listOf(leaves.get(watched.witness.index)!, watched.shape).offsets
-      : leaves.get(watched.shape.index)!.offsets
+  const texts = watched.kind === 'list' ? undefined : leaves.get(watched.shape.index)!
+  const { offsets } =
+    watched.kind === 'list' ? listOf(leaves.get(watched.witness.index)!, watched.shape) : texts!
   if (offsets.length !== marks.length + 1) throw disagreement()
   for (let i = 0; i < marks.length; i++) {
-    if (offsets[i] === offsets[i + 1]) continue
+    const [from, to] = [offsets[i]!, offsets[i + 1]!]
+    if (from === to) continue
+    if (texts !== undefined && to - from <= 4) {
+      if (saysNothing(Buffer.from(texts.bytes.subarray(from, to)).toString('latin1'))) continue
+    }
     marks[i] = 1
     any = true
   }

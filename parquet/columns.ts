@@ -48,7 +48,7 @@ export interface StructColumn {
   readonly fields: Readonly<Record<string, Column>>
   /**
    * Of the watched fields those that hold something in this batch, with 1 where they do: a text or a list that is not
-   * empty, or a struct with such a field. Numbers and booleans hold nothing.
+   * empty (nor `[]`, `{}` or `null` as text), or a struct with such a field. Numbers and booleans hold nothing.
    */
   readonly filled?: ReadonlyMap<string, Uint8Array>
   readonly valid?: Uint8Array

@@ -1,4 +1,5 @@
 /** Rows of a JSON-lines table → the columns a source asks for, so that sources know one layout only. */
+import { saysNothing } from '../parquet/assemble.ts'
 import type { Column, ColumnBatch, ColumnType } from '../parquet/columns.ts'
 
 interface JsonRow {
@@ -150,7 +151,9 @@ function filledOf(
 function holdsSomething(value: unknown): boolean {
   const open = [value]
   for (const one of open) {
-    if (typeof one === 'string' || Array.isArray(one)) {
+    if (typeof one === 'string') {
+      if (!saysNothing(one)) return true
+    } else if (Array.isArray(one)) {
       if (one.length > 0) return true
     } else if (typeof one === 'object' && one !== null)
       for (const field of Object.values(one)) open.push(field)

@@ -1,4 +1,5 @@
 /** Output folders and stores that cannot be used, or may not be. */
+import { spawnSync } from 'node:child_process'
 import {
   chmodSync,
   existsSync,
@@ -138,6 +139,30 @@ describe.concurrent('the output', () => {
       expect((await build(here, 'out', 'store')).code).toBe(0)
       expect(statSync(here.out).mode & 0o777).toBe(0o700)
     }
+    chmodSync(here.out, 0o2750)
+    here.recipe(recipeOf(customJson))
+    expect((await build(here, 'out', 'store')).code).toBe(0)
+    expect(statSync(here.out).mode & 0o7777).toBe(0o2750)
+  })
+
+  test('cannot be named from a folder that is gone', async () => {
+    const here = lab()
+    mkdirSync(here.path('gone'))
+    const ran = spawnSync(
+      '/bin/sh',
+      [
+        '-c',
+        `cd gone && rmdir ../gone && exec "$0" "$@"`,
+        process.execPath,
+        join(ROOT, 'dist', 'cli', 'main.js'),
+        ...['build', here.path('recipe.yaml'), '--out', here.out, '--store', here.store],
+      ],
+      { cwd: here.dir, encoding: 'utf8' },
+    )
+    expect(ran.stderr).toBe(
+      'error: the folder this runs in is not there any more\nhint: Run the command from a folder that is.\n',
+    )
+    expect(ran.status).toBe(2)
   })
 
   test('holds a manifest that is damaged', async () => {

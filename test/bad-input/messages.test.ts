@@ -383,6 +383,9 @@ describe.concurrent('messages', () => {
   const nothing: [value: unknown, type: ParquetType][] = [
     [null, 'string'],
     ['', 'string'],
+    ['[]', 'string'],
+    ['{}', 'string'],
+    ['null', 'string'],
     [[], { list: { struct: { name: 'string' } } }],
     [{ name: null }, { struct: { name: 'string', flags: { list: 'string' } } }],
     [false, 'bool'],

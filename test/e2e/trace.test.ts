@@ -1,6 +1,6 @@
 /** Who made what from what: val before train, traces back to the source files, and conversations read out of shards. */
 
-import { cpSync, readFileSync, rmSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, request as forward } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
@@ -327,6 +327,8 @@ describe('inspect', () => {
     expect((await ok(['inspect', cut.path, '--store', at.store])).stdout).toContain(
       'the next shard would tell',
     )
+    mkdirSync(join(odd, 'sft_train_000001.bin'))
+    expect((await last(odd, 0)).last).toEqual({ ...cut.last, whole: null })
   })
 
   test('for people: markers where there is no colour, colour where there is', async () => {

@@ -1,8 +1,8 @@
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { siblingName } from '../../output/siblings.ts'
 import { Staging } from '../../output/staging.ts'
@@ -32,18 +32,22 @@ test('what a killed build left beside the output goes before anything is written
   const out = join(folder, 'out')
   const { pid } = spawnSync(process.execPath, ['--version'])
   const left = siblingName(out, 'new').replace(`-${process.pid}-`, `-${pid}-`)
+  // The last output, put aside by a publish that was killed: until a new one is whole it is the only one.
+  const last = siblingName(out, 'old').replace(`-${process.pid}-`, `-${pid}-`)
   const others = siblingName(join(folder, 'other'), 'new').replace(`-${process.pid}-`, `-${pid}-`)
   const alive = siblingName(out, 'new')
-  for (const name of [left, others, alive]) mkdirSync(name)
+  for (const name of [left, last, others, alive]) mkdirSync(name)
   const present: boolean[] = []
   const staging = new Staging(out, async (digest, path) => {
-    present.push(...[left, others, alive].map((name) => existsSync(name)))
+    present.push(...[left, last, others, alive].map((name) => existsSync(name)))
     await write(digest, path)
+    // What it holds may be for the owner only.
+    expect(statSync(dirname(path)).mode & 0o777).toBe(0o700)
   })
   staging.add(blob('a'))
   expect(await staging.take(blob('a'), join(folder, 'a'))).toBe(true)
   await staging.close()
-  expect(present).toEqual([false, true, true])
+  expect(present).toEqual([false, true, true, true])
 })
 
 test('a file that cannot be written is left to publishing, and the next ones are written', async () => {

@@ -24,3 +24,7 @@ test('all else is what JSON.stringify writes, in ASCII', () => {
   expect(pythonJson(value)).toBe(JSON.stringify(value, null, 2))
   expect(pythonJson({ é: '😀' })).toBe('{\n  "\\u00e9": "\\ud83d\\ude00"\n}')
 })
+
+test('what is not there is null in a list, as JSON has it', () => {
+  expect(pythonJson([undefined, 1])).toBe(JSON.stringify([undefined, 1], null, 2))
+})
