@@ -1,11 +1,12 @@
 /** YAML → recipe. Every problem names the file, the line and the field, and for a misspelt name the nearest right one. */
-import { type Document, LineCounter, parseDocument, parse as parseYaml } from 'yaml'
+import { type Document, LineCounter, parseDocument } from 'yaml'
 import type { z } from 'zod'
 import { ShardmillError } from '../errors/index.ts'
 import { nearest } from '../errors/nearest.ts'
-import { type Recipe, recipeJsonSchema, recipeSchema } from './schema.ts'
-
-type Path = readonly (string | number)[]
+import { discriminants, expectedAt, fieldsAt } from './allowed.ts'
+import { type Path, shownPath, shownValue, valueAt } from './places.ts'
+import { type Recipe, recipeSchema } from './schema.ts'
+import { applySetting } from './setting.ts'
 
 /** Far more than any recipe has; a data file given by mistake is refused at once. */
 const mostCharacters = 1 << 20
@@ -58,13 +59,6 @@ export function parseRecipe(text: string, file: string, settings: readonly strin
 function hintOf(recipe: unknown, path: Path, made: readonly string[]): string | undefined {
   if (valueAt(recipe, path) !== undefined) return undefined
   return `The recipe has no ${made.join('.')}: --set made it, with nothing but what it was given.`
-}
-
-function valueAt(recipe: unknown, path: Path): unknown {
-  return path.reduce<unknown>(
-    (value, step) => (value as Record<string | number, unknown> | undefined)?.[step],
-    recipe,
-  )
 }
 
 function parseYamlText(text: string, file: string, lines: LineCounter): Document {
@@ -128,15 +122,6 @@ function protoIn(value: unknown): Path | undefined {
   return undefined
 }
 
-/** `splits.train[0].stop`. */
-function shownPath(path: Path): string {
-  const shown = path
-    .map((step) => (typeof step === 'number' ? `[${step}]` : `.${step === '' ? '""' : step}`))
-    .join('')
-    .replace(/^\./, '')
-  return shown === '' ? 'the recipe' : shown.length > 200 ? `${shown.slice(0, 200)}…` : shown
-}
-
 /** A union's issues nest; the misspelt field or wrong value inside says more than "invalid input". */
 function mostTelling(issues: readonly z.core.$ZodIssue[]): z.core.$ZodIssue {
   const issue = issues.find(({ code }) => code === 'unrecognized_keys') ?? issues[0]!
@@ -192,9 +177,7 @@ function explain(
 /** The field that stands there in place of one that tells a union's branches apart. */
 function misspeltAs(field: string | undefined, recipe: unknown, path: Path): string {
   if (field === undefined) return ''
-  const holder = path
-    .slice(0, path.at(-1) === field ? -1 : undefined)
-    .reduce<unknown>((value, step) => (value as Record<string | number, unknown>)[step], recipe)
+  const holder = valueAt(recipe, path.at(-1) === field ? path.slice(0, -1) : path)
   const instead = nearest(field, Object.keys(holder ?? {}))
   return instead === undefined ? '' : ` (did you mean it by \`${instead}\`?)`
 }
@@ -202,121 +185,6 @@ function misspeltAs(field: string | undefined, recipe: unknown, path: Path): str
 /** The fixed values among a union's branches. */
 function valuesIn(branches: readonly (readonly z.core.$ZodIssue[])[]): string[] {
   return branches.flat().flatMap((issue) => (issue.code === 'invalid_value' ? issue.values.map(String) : []))
-}
-
-function shownValue(value: unknown): string {
-  if (value === null) return 'empty (null)'
-  if (Array.isArray(value)) return value.length === 0 ? 'an empty list' : 'a list'
-  if (typeof value === 'object') return 'a mapping'
-  if (typeof value !== 'string') return String(value)
-  return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value)
-}
-
-interface JsonSchema {
-  readonly properties?: Readonly<Record<string, JsonSchema>>
-  readonly required?: readonly string[]
-  readonly additionalProperties?: JsonSchema | boolean
-  readonly items?: JsonSchema
-  readonly oneOf?: readonly JsonSchema[]
-  readonly anyOf?: readonly JsonSchema[]
-  readonly const?: unknown
-  readonly enum?: readonly unknown[]
-  readonly type?: string
-  readonly minimum?: number
-  readonly minLength?: number
-  readonly minItems?: number
-  readonly maximum?: number
-}
-
-function branches(schema: JsonSchema): readonly JsonSchema[] {
-  return schema.oneOf ?? schema.anyOf ?? [schema]
-}
-
-/** The branch of a union that a value is meant for, as its constants (task, kind) and its type tell. */
-function branchFor(schema: JsonSchema, value: unknown): JsonSchema | undefined {
-  const candidates = branches(schema)
-  const isMapping = typeof value === 'object' && value !== null && !Array.isArray(value)
-  const fits = candidates.filter(({ properties = {} }) =>
-    Object.entries(properties).every(
-      ([name, { const: fixed }]) =>
-        fixed === undefined || fixed === (value as Record<string, unknown> | undefined)?.[name],
-    ),
-  )
-  return (isMapping ? fits.find(({ type }) => type === 'object') : undefined) ?? fits[0] ?? candidates[0]
-}
-
-/** The schema at a path, unions and all. */
-function schemaAt(value: unknown, path: Path): JsonSchema | undefined {
-  let schema: JsonSchema | undefined = recipeJsonSchema() as JsonSchema
-  let at: unknown = value
-  for (const step of path) {
-    const branch: JsonSchema | undefined = schema === undefined ? undefined : branchFor(schema, at)
-    at = (at as Record<string | number, unknown> | undefined)?.[step]
-    const other: JsonSchema | undefined =
-      typeof branch?.additionalProperties === 'object' ? branch.additionalProperties : undefined
-    schema = typeof step === 'number' ? branch?.items : (branch?.properties?.[step] ?? other)
-  }
-  return schema
-}
-
-function fieldsAt(value: unknown, path: Path): string[] {
-  const schema = schemaAt(value, path)
-  const at = valueAt(value, path)
-  return Object.keys((schema === undefined ? undefined : branchFor(schema, at))?.properties ?? {})
-}
-
-/** What may stand at a path, in words. */
-function expectedAt(value: unknown, path: Path): string {
-  const schema = schemaAt(value, path)
-  return schema === undefined ? 'something else' : inWords(schema)
-}
-
-function inWords(schema: JsonSchema): string {
-  if (schema.oneOf !== undefined || schema.anyOf !== undefined) {
-    const decisive = constantsOf(branches(schema))
-    if (decisive !== undefined)
-      return `a mapping that begins with \`${decisive.field}: ${decisive.values.join('|')}\``
-    return [...new Set(branches(schema).map(inWords))].join(' or ')
-  }
-  if (schema.enum !== undefined) return `one of ${schema.enum.join(', ')}`
-  const { type, minimum = Number.MIN_SAFE_INTEGER, maximum = Number.MAX_SAFE_INTEGER } = schema
-  switch (type) {
-    case 'integer': {
-      return minimum > Number.MIN_SAFE_INTEGER
-        ? `a whole number from ${minimum} to ${maximum}`
-        : 'a whole number'
-    }
-    case 'string':
-      return schema.minLength === undefined ? 'a string' : 'a string (not empty)'
-    case 'boolean':
-      return 'true or false'
-    case 'array':
-      return schema.minItems === undefined ? 'a list' : 'a list with at least one entry'
-    case 'object': {
-      const fields = Object.keys(schema.properties ?? {})
-      return fields.length === 0
-        ? 'a mapping'
-        : `a mapping with the fields ${fields.filter((name) => name !== '$schema').join(', ')}`
-    }
-    default:
-      return type ?? 'something else'
-  }
-}
-
-/** The values of the discriminating field (task, kind, format) at a path. */
-function discriminants(value: unknown, path: Path, field: string): string[] {
-  const parent = path.at(-1) === field ? path.slice(0, -1) : path
-  return constantsOf(branches(schemaAt(value, parent) ?? {}))?.values ?? []
-}
-
-/** The field (task, kind) whose constant tells the branches of a union apart. */
-function constantsOf(of: readonly JsonSchema[]): { field: string; values: string[] } | undefined {
-  const fixed = of.map(({ properties = {} }) =>
-    Object.entries(properties).find(([, property]) => typeof property.const === 'string'),
-  )
-  const field = fixed[0]?.[0]
-  if (field === undefined || fixed.some((entry) => entry?.[0] !== field)) return undefined
-  return { field, values: fixed.map((entry) => String(entry![1].const)) }
 }
 
 function lineOf(document: Document, path: Path, lines: LineCounter): number | undefined {
@@ -332,76 +200,4 @@ function lineOf(document: Document, path: Path, lines: LineCounter): number | un
     if (start !== undefined) return lines.linePos(start).line
   }
   return undefined
-}
-
-interface Applied {
-  readonly steps: readonly string[]
-  /** The steps to the outermost mapping that was not there before. */
-  readonly made?: readonly string[]
-}
-
-/** `splits.val[0].stop=100`: the value is YAML. */
-function applySetting(recipe: Record<string, unknown>, setting: string): Applied {
-  const equals = setting.indexOf('=')
-  const usage = (why: string) =>
-    new ShardmillError(
-      'USAGE',
-      `--set ${setting.length > 200 ? `${setting.slice(0, 200)}…` : setting}: ${why}`,
-      {
-        hint: 'Write --set path=value, for example --set splits.val[1].stop=100 or --set maxSeqLen=1024.',
-      },
-    )
-  if (equals <= 0) throw usage('has no path=value')
-  const path = setting.slice(0, equals)
-  // What stood in brackets keeps the first of them.
-  const marked = path
-    .replace(/\[(\d+)\]/g, '.[$1')
-    .split('.')
-    .filter((step) => step !== '')
-  const steps = marked.map((step) => step.replace(/^\[/, ''))
-  if (steps.length === 0 || steps.some((step) => ['__proto__', 'constructor', 'prototype'].includes(step)))
-    throw usage('has no path')
-  if (/[[\]]/.test(path.replace(/\[\d+\]/g, '')))
-    throw usage('an index is a whole number in brackets, counted from 0')
-  let value: unknown
-  try {
-    value = parseYaml(setting.slice(equals + 1), { logLevel: 'error' })
-  } catch {
-    throw usage('the value is not YAML')
-  }
-  let at: unknown = recipe
-  let made: string[] | undefined
-  const enter = (step: string, path: readonly string[]) => {
-    if (!Array.isArray(at) || (/^\d+$/.test(step) && Number(step) < at.length))
-      return at as Record<string, unknown>
-    const entries =
-      at.length === 1
-        ? 'one entry, [0]'
-        : at.length === 0
-          ? 'no entries'
-          : `${at.length} entries, [0] to [${at.length - 1}]`
-    throw usage(
-      `${path.length === 0 ? 'the recipe' : path.join('.')} has ${entries}, and no ${/^\d+$/.test(step) ? `[${step}]` : step}`,
-    )
-  }
-  steps.slice(0, -1).forEach((step, i) => {
-    const holder = enter(step, steps.slice(0, i))
-    if (!Object.hasOwn(holder, step)) {
-      if (marked[i + 1]!.startsWith('[')) throw usage(lacks(recipe, steps.slice(0, i), step))
-      made ??= steps.slice(0, i + 1)
-      holder[step] = {}
-    }
-    at = holder[step]
-    if (typeof at !== 'object' || at === null)
-      throw usage(`${steps.slice(0, i + 1).join('.')} is ${shownValue(at)}, which has no fields`)
-  })
-  enter(steps.at(-1)!, steps.slice(0, -1))[steps.at(-1)!] = value
-  return { steps, ...(made === undefined ? {} : { made }) }
-}
-
-/** That there is no list of that name. */
-function lacks(recipe: unknown, path: readonly string[], name: string): string {
-  const place = path.map((step) => (/^\d+$/.test(step) ? Number(step) : step))
-  const guess = nearest(name, fieldsAt(recipe, place))
-  return `${path.length === 0 ? 'the recipe' : shownPath(place)} has no ${name}${guess === undefined ? '' : `; did you mean \`${guess}\`?`}`
 }

@@ -413,3 +413,15 @@ export function rejectedOf(lab: Lab): {
     .split('\n')
     .map((line) => JSON.parse(line) as { split: string; source: string; file: string; why: string })
 }
+
+/** A parquet file of rows given as objects. */
+export function parquetRows(
+  columns: Readonly<Record<string, ParquetType>>,
+  rows: readonly Recipe[],
+): Uint8Array {
+  return parquetOf(
+    Object.fromEntries(
+      Object.entries(columns).map(([name, type]) => [name, { type, data: rows.map((row) => row[name]) }]),
+    ),
+  )
+}
