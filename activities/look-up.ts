@@ -155,5 +155,7 @@ class LookUpRunner implements Runner {
     return (await storeList(lists, this.store)).list
   }
 
+  ahead(): void {}
+
   note(): void {}
 }

@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 /**
  * The command line. Commands are declared in program/, in the order `--help` lists them, and loaded from commands/ when
  * they are called, so that `--help` is instant.

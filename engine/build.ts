@@ -114,6 +114,7 @@ export async function build(options: BuildOptions): Promise<BuildOutcome> {
         try {
           return await buildOnce(lock, runner, store, ran, options, { copyOut, staging })
         } finally {
+          runner.end()
           for (const key of runner.ran) ran.add(key)
         }
       } catch (error) {

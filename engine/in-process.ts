@@ -12,6 +12,7 @@ import {
   keyOf,
   LocalRunner,
   type Long,
+  type Runner,
   type StageCall,
   type StageResult,
   stages,
@@ -90,6 +91,15 @@ export class InProcessRunner extends LocalRunner {
     return digest
   }
 
+  override ahead(work: (run: Runner) => Promise<unknown>): void {
+    work(new AtHand(this, this.options.store)).catch(() => {})
+  }
+
+  /** Gives up what is still running: nobody waits for it any more. */
+  end(): void {
+    this.stop.abort(interrupted())
+  }
+
   note(event: BuildEvent): void {
     if (event.kind === 'expect') this.options.observer.expected(event.split, event.stage, event.count)
     if (event.kind === 'split-started') this.options.observer.splitStarted(event.split)
@@ -162,6 +172,30 @@ export class InProcessRunner extends LocalRunner {
     for (const { digest } of Object.values(output.outputs)) pool.trust(digest)
     return output
   }
+}
+
+/** Stages for which all is at hand. What is to be fetched waits for its turn: what is wrong may show before. */
+class AtHand extends LocalRunner {
+  private readonly runner: Runner
+  private readonly store: Store
+
+  constructor(runner: Runner, store: Store) {
+    super()
+    this.runner = runner
+    this.store = store
+  }
+
+  async stage(call: StageCall): Promise<StageResult> {
+    if (stages[call.stage].lane === 'io' && (await this.store.getRecord(keyOf(call))) === undefined)
+      throw new Error(`${call.title} is not here yet`)
+    return this.runner.stage(call)
+  }
+
+  list(lists: readonly Long<Json>[]): Promise<Digest> {
+    return this.runner.list(lists)
+  }
+
+  note(): void {}
 }
 
 export function interrupted(): ShardmillError {

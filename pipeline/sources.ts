@@ -18,7 +18,7 @@ import { blockStage, blockStages, numberingOf } from './kinds/block.ts'
 import type { LockedFile, LockedSource } from './lock.ts'
 import type { OutlineSource, Reject, Settings } from './results.ts'
 import { mostNamedFiles } from './row-places.ts'
-import { type Long, lengthOf, type Part, type Runner, type StageResult } from './stage.ts'
+import { type Long, lengthOf, type Part, type Runner, type StageCall, type StageResult } from './stage.ts'
 
 /** Generated sources have no files; this many items make one partition. */
 export const generatedItemsPerPartition = 20_000
@@ -129,21 +129,50 @@ async function buildFilePage({ files, first, of, ...common }: FilesArgs, run: Ru
   const { split, source } = common
   const partitions: number[] = []
   const built = await run.each(files, filesAtOnce, async (file, i) => {
-    const title = `${split} ${source.label}${of === 1 ? '' : ` file ${first + i + 1}/${of}`}`
-    const name = nameOf(file)
+    const title = titleOf(split, source, first + i, of)
     const digest = await obtain(file, title, run)
-    const scanned = await run.stage({
-      stage: 'scan',
-      title,
-      params: { reader: source.reader },
-      inputs: { file: digest },
-      hints: { file: name },
-    })
+    const scanned = await run.stage(scanCall(file, title, source, digest))
     const from: PartitionsFrom = { kind: 'file', digest, partitions: scanned.outputs['partitions']!.digest }
     partitions[i] = number(scanned, 'partitions')
-    return buildPartitions(common, from, name, title, partitions[i], run)
+    return buildPartitions(common, from, nameOf(file), title, partitions[i], run)
   })
   return { ...(await merge(built, run)), ...(of > mostNamedFiles ? {} : { partitions }) }
+}
+
+function titleOf(split: string, { label }: Pick<LockedSource, 'label'>, file: number, of: number): string {
+  return `${split} ${label}${of === 1 ? '' : ` file ${file + 1}/${of}`}`
+}
+
+function scanCall(
+  file: LockedFile,
+  title: string,
+  { reader }: Pick<LockedSource, 'reader'>,
+  digest: Digest,
+): StageCall {
+  return {
+    stage: 'scan',
+    title,
+    params: { reader },
+    inputs: { file: digest },
+    hints: { file: nameOf(file) },
+  }
+}
+
+/** What a split begins with, the first files of its sources: they hang on nothing else, the tokenizer neither. */
+export async function beginSources(
+  split: string,
+  sources: readonly OutlineSource[],
+  run: Runner,
+): Promise<void> {
+  await run.each(sources, sources.length, async (source) => {
+    if (source.origin.kind === 'built' || source.origin.kind === 'generated') return
+    const of = lengthOf(source.files)
+    const files = await run.slice(source.files, 0, Math.min(of, filesAtOnce))
+    await run.each(files, files.length, async (file, i) => {
+      const title = titleOf(split, source, i, of)
+      await run.stage(scanCall(file, title, source, await obtain(file, title, run)))
+    })
+  })
 }
 
 type PartitionsFrom =

@@ -144,6 +144,12 @@ export interface Runner {
   slice<T>(list: Long<T>, from: number, to: number): Promise<readonly T[]>
   /** Stores the lists' items, one after the other, as one JSON blob that stages can take as an input. */
   list(lists: readonly Long<Json>[]): Promise<Digest>
+  /**
+   * Work that will be asked for, and hangs on nothing that is under way: whoever has room may begin it now, as far as
+   * nothing has to be fetched for it. What fails in it fails again where it is asked for. On Temporal nothing happens,
+   * and no history changes.
+   */
+  ahead(work: (run: Runner) => Promise<unknown>): void
   /** Tells an observer where the build is; must not influence it. */
   note(event: BuildEvent): void
 }
@@ -153,6 +159,8 @@ export abstract class LocalRunner implements Runner {
   abstract stage(call: StageCall): Promise<StageResult>
   abstract list(lists: readonly Long<Json>[]): Promise<Digest>
   abstract note(event: BuildEvent): void
+
+  ahead(_work: (run: Runner) => Promise<unknown>): void {}
 
   part<A, R>(part: Part<A, R>, args: A, _place: PartPlace): Promise<R> {
     return part.run(args, this)

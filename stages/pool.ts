@@ -28,6 +28,9 @@ export interface StagePool {
   close(): Promise<void>
 }
 
+/** Stages on a bucket wait for the network all the time, those on a folder only at their end. */
+const computingOnBucket = 2
+
 /** How long threads without work are kept. */
 const idleMs = 10_000
 
@@ -50,8 +53,7 @@ export function createStagePool(
   storeLocation: string,
   threads: number | Threads = availableParallelism(),
 ): StagePool {
-  // A stage on a bucket waits for the network all the time, one on a folder only at its end.
-  const computing = isS3Location(storeLocation) ? tasksPerThread : 1
+  const computing = isS3Location(storeLocation) ? computingOnBucket : 1
   const pool = typeof threads === 'number' ? createThreads(threads, computing) : threads
   const tables = new Map<Digest, Promise<EncoderTables>>()
   const checked = new Map<Digest, Promise<undefined>>()

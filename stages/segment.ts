@@ -37,10 +37,11 @@ export function encodeSegment(segment: Segment): Uint8Array {
   const { blocks, width, total, skip, places } = segment
   const json = Buffer.from(JSON.stringify({ blocks, width, total, skip, places }))
   const padded = (json.length + 3) & ~3
-  const out = Buffer.alloc(12 + padded + 4 * columnNames.length * places, 0x20)
+  const out = Buffer.allocUnsafe(12 + padded + 4 * columnNames.length * places)
   out.write(magic, 0, 'latin1')
   out.writeUInt32LE(padded, 8)
   out.set(json, 12)
+  out.fill(0x20, 12 + json.length, 12 + padded)
   columnNames.forEach((name, c) => {
     const column = segment[name]
     out.set(new Uint8Array(column.buffer, column.byteOffset, 4 * places), 12 + padded + 4 * c * places)

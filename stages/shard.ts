@@ -23,7 +23,7 @@ interface Params {
 }
 
 /** Tokens put together at a time; as many more are on their way to the disk. */
-const windowTokens = 2 << 20
+const windowTokens = 256 << 10
 /** Reads closer than this become one. */
 const gapBytes = 4 << 10
 const readBytes = 1 << 20
@@ -60,6 +60,8 @@ export const shard = defineStage({
       for (const { role } of format.files) writers[role] = await store.createBlob()
       const content = { dtype, bosId, tokens: segment.total, lengths: segment.tokens, windows }
       await format.write(content, writers, options)
+      // Written: several shards may wait for the disk, and none needs its windows for that.
+      for (const filler of fillers.splice(0)) filler.free()
       const outputs: Record<string, BlobRef> = {}
       settling?.()
       const roles = format.files.map(({ role }) => role)

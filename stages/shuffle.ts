@@ -98,11 +98,13 @@ export const shuffle = defineStage({
       await segments[segments.length - segmentsOnTheWay]
       progress.done(segments.length)
     }
+    // Computed while the last segments are still on their way.
+    segments.push(store.putBlob(rows.fingerprints(order)))
+    const refs = await Promise.all(segments)
+    const fingerprints = refs.pop()!
     const outputs: Record<string, BlobRef> = {}
-    for (const [i, ref] of (await Promise.all(segments)).entries()) {
-      outputs[`segment.${String(i).padStart(8, '0')}`] = ref
-    }
-    outputs['fingerprints'] = await store.putBlob(rows.fingerprints(order))
+    for (const [i, ref] of refs.entries()) outputs[`segment.${String(i).padStart(8, '0')}`] = ref
+    outputs['fingerprints'] = fingerprints
     const sum = (name: 'conversations' | 'tokens' | 'trainedTokens' | 'truncated') =>
       sources.reduce((total, source) => total + source[name], 0)
     return {
@@ -112,7 +114,7 @@ export const shuffle = defineStage({
         tokens: sum('tokens'),
         trainedTokens: sum('trainedTokens'),
         truncated: sum('truncated'),
-        shards: segments.length,
+        shards: refs.length,
         sources,
       },
     }

@@ -1,2 +1,2 @@
-/** Stages a thread has in hand: while one waits for the disk (every blob is synced), the other one works. */
-export const tasksPerThread = 2
+/** Stages a thread has in hand: while others wait for the disk (every blob is synced), one works. */
+export const tasksPerThread = 3

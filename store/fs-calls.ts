@@ -6,33 +6,41 @@
 
 import {
   type BigIntStats,
+  close,
+  closeSync,
   constants,
   type Dirent,
+  fchmod,
   fchmodSync,
+  fstat,
   fstatSync,
+  fsync,
+  open,
+  openSync,
+  read,
   readFileSync,
   readSync,
   renameSync,
   type Stats,
   statSync,
+  write,
   writeSync,
 } from 'node:fs'
 import * as fs from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { setTimeout as pause, setImmediate as turn } from 'node:timers/promises'
+import { promisify } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
 import { startSha256 } from './digest.ts'
 import type { BlobRef } from './types.ts'
-
-export type FileHandle = fs.FileHandle
 
 /** Reads are made in pieces of this many bytes. */
 export const READ_CHUNK = 1 << 20
 
 /**
  * A worker thread has nobody to keep waiting: what the page cache and the table of files answer it asks for itself.
- * Handing such a call to libuv's four threads costs more than the call, and where all processors compute, the turn of
- * one of them is waited for first. What waits for the disk (fsync) and what makes a FileHandle goes there all the same.
+ * Handing such a call to libuv's threads costs more than the call, and where all processors compute, the turn of one of
+ * them is waited for first. What waits for the disk (fsync) goes there all the same.
  */
 const atOnce = !isMainThread
 
@@ -70,14 +78,84 @@ async function retrying<T>(call: () => T | Promise<T>): Promise<T> {
   }
 }
 
+const later = {
+  open: promisify(open),
+  close: promisify(close),
+  read: promisify(read),
+  write: promisify(write),
+  fsync: promisify(fsync),
+  fchmod: promisify(fchmod),
+  fstat: promisify(fstat),
+}
+const fstatExactly = promisify<number, { bigint: true }, BigIntStats>(fstat)
+
+/** An open file. One call at a time, but for `close`, which waits for the one before it. */
+export class FileHandle {
+  readonly fd: number
+  /** What the disk still does with it: once closed, its number may be another file's. */
+  #pending: Promise<unknown> = Promise.resolve()
+  #closed = false
+
+  private constructor(fd: number) {
+    this.fd = fd
+  }
+
+  static async open(path: string, flags: string | number, mode?: number): Promise<FileHandle> {
+    return new FileHandle(atOnce ? openSync(path, flags, mode) : await later.open(path, flags, mode))
+  }
+
+  async write(bytes: Uint8Array, offset: number, length: number): Promise<number> {
+    if (atOnce) return writeSync(this.fd, bytes, offset, length, null)
+    return (await this.#wait(later.write(this.fd, bytes, offset, length, null))).bytesWritten
+  }
+
+  /** `here`: in this thread. */
+  async read(into: Uint8Array, offset: number, length: number, at: number, here: boolean): Promise<number> {
+    if (here) return readSync(this.fd, into, offset, length, at)
+    return (await this.#wait(later.read(this.fd, into, offset, length, at))).bytesRead
+  }
+
+  sync(): Promise<void> {
+    return this.#wait(later.fsync(this.fd))
+  }
+
+  async chmod(mode: number): Promise<void> {
+    if (atOnce) fchmodSync(this.fd, mode)
+    else await this.#wait(later.fchmod(this.fd, mode))
+  }
+
+  async stat(): Promise<Stats> {
+    return atOnce ? fstatSync(this.fd) : this.#wait(later.fstat(this.fd))
+  }
+
+  /** With times to the nanosecond. */
+  async statExactly(): Promise<BigIntStats> {
+    const exactly = { bigint: true } as const
+    return atOnce ? fstatSync(this.fd, exactly) : this.#wait(fstatExactly(this.fd, exactly))
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await this.#pending
+    if (atOnce) closeSync(this.fd)
+    else await later.close(this.fd)
+  }
+
+  #wait<T>(call: Promise<T>): Promise<T> {
+    this.#pending = call.catch(() => undefined)
+    return call
+  }
+}
+
 /** Opens to read. `O_NONBLOCK`: a named pipe put in a file's place must not make us wait for ever. */
 export function openToRead(path: string): Promise<FileHandle> {
-  return retrying(() => fs.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)))
+  return retrying(() => FileHandle.open(path, constants.O_RDONLY | (constants.O_NONBLOCK ?? 0)))
 }
 
 /** Opens a file that must not exist yet. */
 export function openNew(path: string): Promise<FileHandle> {
-  return retrying(() => fs.open(path, 'wx', 0o644))
+  return retrying(() => FileHandle.open(path, 'wx', 0o644))
 }
 
 export function rename(from: string, to: string): Promise<void> {
@@ -171,7 +249,7 @@ export function makeReadOnly(path: string): Promise<void> {
 }
 
 export function makeHandleReadOnly(handle: FileHandle): Promise<void> {
-  return retrying(() => (atOnce ? fchmodSync(handle.fd, 0o444) : handle.chmod(0o444)))
+  return retrying(() => handle.chmod(0o444))
 }
 
 export function copyFile(from: string, to: string): Promise<void> {
@@ -182,12 +260,7 @@ export function copyFile(from: string, to: string): Promise<void> {
 export async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   let done = 0
   while (done < bytes.length) {
-    const left = bytes.length - done
-    done += await retrying(async () =>
-      atOnce
-        ? writeSync(handle.fd, bytes, done, left, null)
-        : (await handle.write(bytes, done, left, null)).bytesWritten,
-    )
+    done += await retrying(() => handle.write(bytes, done, bytes.length - done))
   }
   if (atOnce && done >= TURN_EVERY) await turn()
 }
@@ -209,12 +282,7 @@ export async function readAt(
   const before = here ? performance.now() : 0
   let done = 0
   while (done < into.length) {
-    const left = into.length - done
-    const got = await retrying(async () =>
-      here
-        ? readSync(handle.fd, into, done, left, at + done)
-        : (await handle.read(into, done, left, at + done)).bytesRead,
-    )
+    const got = await retrying(() => handle.read(into, done, into.length - done, at + done, here))
     if (got === 0) break
     done += got
   }
@@ -230,12 +298,12 @@ export function syncFile(handle: FileHandle): Promise<void> {
 }
 
 export function statHandle(handle: FileHandle): Promise<Stats> {
-  return retrying(() => (atOnce ? fstatSync(handle.fd) : handle.stat()))
+  return retrying(() => handle.stat())
 }
 
 /** With times to the nanosecond. */
 export function statHandleExactly(handle: FileHandle): Promise<BigIntStats> {
-  return retrying(() => (atOnce ? fstatSync(handle.fd, { bigint: true }) : handle.stat({ bigint: true })))
+  return retrying(() => handle.statExactly())
 }
 
 /** Closes where nothing hangs on it any more (reading, or after a failure): an error here has no news. */

@@ -286,6 +286,8 @@ class PathRunner implements Runner {
     return this.runner.list(lists)
   }
 
+  ahead(): void {}
+
   note(event: BuildEvent): void {
     if (event.kind === 'expect') totalsOf(this.runner.totals, event.stage).expected += event.count
     this.runner.options.onNote(event)

@@ -4,7 +4,9 @@ import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { StageTime } from './stage-clock.ts'
 
-export const cliPath = fileURLToPath(new URL('../../cli/main.js', import.meta.url))
+export const cliPath = fileURLToPath(new URL('../../cli/shardmill.cjs', import.meta.url))
+/** What the command loads first. */
+const diskThreadsPath = fileURLToPath(new URL('../../cli/disk-threads.cjs', import.meta.url))
 const childPath = fileURLToPath(new URL('./child.js', import.meta.url))
 
 export interface BuildFigures {
@@ -61,7 +63,8 @@ export async function runBuild(
   endpoint: string,
   { oneCore = false }: { readonly oneCore?: boolean } = {},
 ): Promise<BuildFigures> {
-  const node = [process.execPath, childPath, recipe, out, store, String(threads), endpoint]
+  const child = [childPath, recipe, out, store, String(threads), endpoint]
+  const node = [process.execPath, '--require', diskThreadsPath, ...child]
   const [command, ...args] = oneCore ? ['taskset', '-c', '0', ...node] : node
   return JSON.parse((await runProcess(command!, args)).stdout) as BuildFigures
 }

@@ -4,7 +4,7 @@ import type { Common } from '../context.ts'
 import { number, pageOfFiles, vocabularyOf } from '../context.ts'
 import { type ChatEvalLock, evalSplit } from '../lock.ts'
 import type { ChatEvalReport, ChatEvalResult, OutlineOf, OutlineSource, TaskResult } from '../results.ts'
-import { piecesAtLeast, sourcePart } from '../sources.ts'
+import { beginSources, piecesAtLeast, sourcePart } from '../sources.ts'
 import type { Part, Runner } from '../stage.ts'
 import type { PipelineKind } from './define-kind.ts'
 
@@ -23,9 +23,10 @@ async function orchestrate(
   { splits, ...settings }: OutlineOf<ChatEvalLock>,
   run: Runner,
 ): Promise<ChatEvalResult> {
+  const sources = splits[evalSplit]!
+  run.ahead((now) => beginSources(evalSplit, sources, now))
   const context = await vocabularyOf(settings, run)
   const common = { settings, context, split: evalSplit }
-  const sources = splits[evalSplit]!
   run.note({ kind: 'split-started', split: evalSplit })
   run.note({ kind: 'expect', split: evalSplit, stage: 'task', count: sources.length })
   run.note({ kind: 'expect', split: evalSplit, stage: 'verifyTask', count: sources.length })

@@ -11,12 +11,17 @@ import type {
   SplitReport,
   SplitResult,
 } from '../results.ts'
+import { beginSources } from '../sources.ts'
 import { splitPart } from '../split.ts'
 import { itemsOf, type Runner } from '../stage.ts'
 import type { PipelineKind } from './define-kind.ts'
 
 export const sft: PipelineKind<SftLock, SftOutline, SftResult, SftReport> = {
-  orchestrate: async (outline, run) => buildShards(outline, await vocabularyOf(outline, run), run),
+  orchestrate: async (outline, run) => {
+    const [split] = splitNames(outline).filter((name) => outline.splits[name]!.length > 0)
+    if (split !== undefined) run.ahead((now) => beginSources(split, outline.splits[split]!, now))
+    return buildShards(outline, await vocabularyOf(outline, run), run)
+  },
   whole: ({ splits, ...facts }) => ({
     ...facts,
     splits: Object.fromEntries(Object.entries(splits).map(([name, split]) => [name, wholeSplit(split)])),

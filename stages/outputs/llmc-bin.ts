@@ -59,7 +59,7 @@ export function valuesOf(bytes: Uint8Array, dtype: Dtype): Uint16Array | Uint32A
 }
 
 /** Tokens read at a time. */
-const windowTokens = 1 << 20
+const windowTokens = 128 << 10
 
 export const llmcBin = defineOutput({
   name: 'llmc-bin',

@@ -14,7 +14,7 @@ import {
 import { valuesOf } from './llmc-bin.ts'
 import { encodeNpyHead, readNpyHead } from './npy-file.ts'
 
-const windowTokens = 1 << 20
+const windowTokens = 128 << 10
 
 /** NumPy's name for the type of ids. */
 export function idDescr(dtype: Dtype): string {

@@ -154,7 +154,7 @@ describe.concurrent('the output', () => {
         '-c',
         `cd gone && rmdir ../gone && exec "$0" "$@"`,
         process.execPath,
-        join(ROOT, 'dist', 'cli', 'main.js'),
+        join(ROOT, 'dist', 'cli', 'shardmill.cjs'),
         ...['build', here.path('recipe.yaml'), '--out', here.out, '--store', here.store],
       ],
       { cwd: here.dir, encoding: 'utf8' },

@@ -9,7 +9,7 @@ import { customJson, goodLines, Lab, ROOT, recipeOf } from './support.ts'
 const full = '/dev/full'
 
 function shell(line: string, lab: Lab): Promise<{ stdout: string; stderr: string }> {
-  const command = `${process.execPath} ${join(ROOT, 'dist', 'cli', 'main.js')}`
+  const command = `${process.execPath} ${join(ROOT, 'dist', 'cli', 'shardmill.cjs')}`
   const env = { PATH: process.env['PATH'], HOME: lab.dir, SHARDMILL_STORE: lab.store, S: command }
   return new Promise((done) => {
     execFile('bash', ['-c', line], { cwd: lab.dir, env }, (_, stdout, stderr) => done({ stdout, stderr }))

@@ -27,7 +27,7 @@ import { asUser } from '../nobody.ts'
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 export const GOLDEN = join(ROOT, 'test', 'fixtures', 'golden-sft')
-const MAIN = join(ROOT, 'dist', 'cli', 'main.js')
+const MAIN = join(ROOT, 'dist', 'cli', 'shardmill.cjs')
 
 /** Nothing listens there: a test that should not reach a hub fails at once if it tries. */
 const NOWHERE = 'http://127.0.0.1:9'

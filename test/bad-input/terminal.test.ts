@@ -15,7 +15,7 @@ import {
   shardmill,
 } from './support.ts'
 
-const main = join(ROOT, 'dist', 'cli', 'main.js')
+const main = join(ROOT, 'dist', 'cli', 'shardmill.cjs')
 
 /** A shell line, with `$S` for the command line. */
 function shell(line: string, cwd: string): Promise<{ code: number; stdout: string; stderr: string }> {

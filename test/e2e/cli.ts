@@ -25,7 +25,7 @@ import { asUser } from '../nobody.ts'
 export const projectRoot = fileURLToPath(new URL('../..', import.meta.url))
 export const fixtures = join(projectRoot, 'test', 'fixtures')
 export const golden = join(fixtures, 'golden-sft')
-const main = join(projectRoot, 'dist', 'cli', 'main.js')
+const main = join(projectRoot, 'dist', 'cli', 'shardmill.cjs')
 const preload = pathToFileURL(join(projectRoot, 'test', 'faults', 'fs-preload.mjs')).href
 
 /** No child may outlive this; a test that gets here fails with the child's output. */

@@ -14,7 +14,7 @@ import { type DevServer, freePort, startDevServer } from '../../workers/dev-serv
 import { findTemporalCli } from '../../workers/temporal-cli.ts'
 import { type Bench, projectRoot, temporaryFolder } from '../e2e/cli.ts'
 
-const main = join(projectRoot, 'dist', 'cli', 'main.js')
+const main = join(projectRoot, 'dist', 'cli', 'shardmill.cjs')
 const preloads = {
   fault: pathToFileURL(join(projectRoot, 'test', 'faults', 'fs-preload.mjs')).href,
   slow: pathToFileURL(join(projectRoot, 'test', 'temporal', 'slow-preload.mjs')).href,
