@@ -89,15 +89,14 @@ const later = {
 }
 const fstatExactly = promisify<number, { bigint: true }, BigIntStats>(fstat)
 
-/** An open file. One call at a time, but for `close`, which waits for the one before it. */
+/** An open file. `close` waits for the calls before it. */
 export class FileHandle {
-  readonly fd: number
-  /** What the disk still does with it: once closed, its number may be another file's. */
+  /** Below zero once it is closed, when its number may soon be another file's: calls fail then. */
+  #fd: number
   #pending: Promise<unknown> = Promise.resolve()
-  #closed = false
 
   private constructor(fd: number) {
-    this.fd = fd
+    this.#fd = fd
   }
 
   static async open(path: string, flags: string | number, mode?: number): Promise<FileHandle> {
@@ -105,45 +104,46 @@ export class FileHandle {
   }
 
   async write(bytes: Uint8Array, offset: number, length: number): Promise<number> {
-    if (atOnce) return writeSync(this.fd, bytes, offset, length, null)
-    return (await this.#wait(later.write(this.fd, bytes, offset, length, null))).bytesWritten
+    if (atOnce) return writeSync(this.#fd, bytes, offset, length, null)
+    return (await this.#wait(later.write(this.#fd, bytes, offset, length, null))).bytesWritten
   }
 
   /** `here`: in this thread. */
   async read(into: Uint8Array, offset: number, length: number, at: number, here: boolean): Promise<number> {
-    if (here) return readSync(this.fd, into, offset, length, at)
-    return (await this.#wait(later.read(this.fd, into, offset, length, at))).bytesRead
+    if (here) return readSync(this.#fd, into, offset, length, at)
+    return (await this.#wait(later.read(this.#fd, into, offset, length, at))).bytesRead
   }
 
-  sync(): Promise<void> {
-    return this.#wait(later.fsync(this.fd))
+  async sync(): Promise<void> {
+    await this.#wait(later.fsync(this.#fd))
   }
 
   async chmod(mode: number): Promise<void> {
-    if (atOnce) fchmodSync(this.fd, mode)
-    else await this.#wait(later.fchmod(this.fd, mode))
+    if (atOnce) fchmodSync(this.#fd, mode)
+    else await this.#wait(later.fchmod(this.#fd, mode))
   }
 
   async stat(): Promise<Stats> {
-    return atOnce ? fstatSync(this.fd) : this.#wait(later.fstat(this.fd))
+    return atOnce ? fstatSync(this.#fd) : this.#wait(later.fstat(this.#fd))
   }
 
   /** With times to the nanosecond. */
   async statExactly(): Promise<BigIntStats> {
     const exactly = { bigint: true } as const
-    return atOnce ? fstatSync(this.fd, exactly) : this.#wait(fstatExactly(this.fd, exactly))
+    return atOnce ? fstatSync(this.#fd, exactly) : this.#wait(fstatExactly(this.#fd, exactly))
   }
 
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
+    const fd = this.#fd
+    if (fd < 0) return
+    this.#fd = -1
     await this.#pending
-    if (atOnce) closeSync(this.fd)
-    else await later.close(this.fd)
+    if (atOnce) closeSync(fd)
+    else await later.close(fd)
   }
 
   #wait<T>(call: Promise<T>): Promise<T> {
-    this.#pending = call.catch(() => undefined)
+    this.#pending = Promise.allSettled([this.#pending, call])
     return call
   }
 }
