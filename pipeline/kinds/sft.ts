@@ -18,7 +18,7 @@ import type { PipelineKind } from './define-kind.ts'
 
 export const sft: PipelineKind<SftLock, SftOutline, SftResult, SftReport> = {
   orchestrate: async (outline, run) => {
-    const [split] = splitNames(outline).filter((name) => outline.splits[name]!.length > 0)
+    const split = splitNames(outline).find((name) => outline.splits[name]!.length > 0)
     if (split !== undefined) run.ahead((now) => beginSources(split, outline.splits[split]!, now))
     return buildShards(outline, await vocabularyOf(outline, run), run)
   },

@@ -19,6 +19,9 @@ export interface Window {
   readonly mask: Values
 }
 
+/** Tokens that formats without rows read at a time. */
+export const windowTokens = 128 << 10
+
 /** A shard to be written. */
 export interface ShardContent {
   /** Of the ids, as the recipe and the vocabulary have it. */

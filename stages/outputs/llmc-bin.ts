@@ -6,7 +6,15 @@
  */
 import { ShardmillError } from '../../errors/index.ts'
 import { together } from '../define-stage.ts'
-import { bytesOf, type Dtype, defineOutput, tokenWidth, usualStem, verifyError } from './define-output.ts'
+import {
+  bytesOf,
+  type Dtype,
+  defineOutput,
+  tokenWidth,
+  usualStem,
+  verifyError,
+  windowTokens,
+} from './define-output.ts'
 
 export const headBytes = 1024
 
@@ -57,9 +65,6 @@ export function valuesOf(bytes: Uint8Array, dtype: Dtype): Uint16Array | Uint32A
     ? new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length >> 1)
     : new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length >> 2)
 }
-
-/** Tokens read at a time. */
-const windowTokens = 128 << 10
 
 export const llmcBin = defineOutput({
   name: 'llmc-bin',

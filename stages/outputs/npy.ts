@@ -10,11 +10,10 @@ import {
   usualStem,
   type Values,
   verifyError,
+  windowTokens,
 } from './define-output.ts'
 import { valuesOf } from './llmc-bin.ts'
 import { encodeNpyHead, readNpyHead } from './npy-file.ts'
-
-const windowTokens = 128 << 10
 
 /** NumPy's name for the type of ids. */
 export function idDescr(dtype: Dtype): string {

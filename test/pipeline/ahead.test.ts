@@ -14,15 +14,12 @@ class Waiting extends LocalRunner {
   private work: Promise<unknown> | undefined
 
   override ahead(work: (run: Runner) => Promise<unknown>): void {
-    const note = (call: StageCall) => this.begun.push(call)
-    const answer = (call: StageCall) => this.answer(call)
-    class Begin extends Waiting {
-      override async stage(call: StageCall): Promise<StageResult> {
-        note(call)
-        return answer(call)
-      }
+    const begin = Object.create(this) as Waiting
+    begin.stage = async (call) => {
+      this.begun.push(call)
+      return this.answer(call)
     }
-    this.work = work(new Begin())
+    this.work = work(begin)
   }
 
   async stage(call: StageCall): Promise<StageResult> {
